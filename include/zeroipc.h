@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libzeroipc: named data structures in shared memory that survive kill -9 of any of their users.
+ * This header only gathers the others; each of them compiles alone as C99 and as C++11.
+ */
+#ifndef ZEROIPC_H
+#define ZEROIPC_H
+
+#include "zeroipc/array.h"
+#include "zeroipc/common.h"
+#include "zeroipc/queue.h"
+#include "zeroipc/segment.h"
+
+#endif
