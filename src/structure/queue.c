@@ -376,25 +376,36 @@ static struct window look_through_window(const zipc_queue *queue, uint64_t head)
 	return n;
 }
 
-/* Both ends, settled. The head first: then the tail cannot be behind it but by its own staleness.
- */
-static uint64_t ends(zipc_queue *queue, uint64_t *out_head, uint64_t *out_tail)
+struct numbers {
+	uint64_t head;
+	uint64_t tail;
+	uint64_t
+		size; /* what can be popped; never more than the capacity, whatever the words say */
+	uint64_t taken; /* at-least-once: acquired and not released */
+};
+
+static struct numbers count(zipc_queue *queue)
 {
 	struct zi_queue *shared = queue->shared;
-	*out_head = zi_queue_settle_head(queue, zi_load_relaxed(&shared->head));
-	*out_tail = zi_queue_settle_tail(queue, zi_load_relaxed(&shared->tail));
+	struct numbers n;
+	/* the head first: then the tail cannot be behind it but by its own staleness */
+	n.head = zi_queue_settle_head(queue, zi_load_relaxed(&shared->head));
+	n.tail = zi_queue_settle_tail(queue, zi_load_relaxed(&shared->tail));
 	if (queue->object.id == zi_self_id(queue->segment)) { /* we hold it open: not freed */
-		zi_queue_hint(&shared->head, *out_head);
-		zi_queue_hint(&shared->tail, *out_tail);
+		zi_queue_hint(&shared->head, n.head);
+		zi_queue_hint(&shared->tail, n.tail);
 	}
-	uint64_t size = *out_tail - *out_head;
-	return (int64_t)size < 0 ? 0 : size > queue->mask + 1 ? queue->mask + 1 : size;
+	struct window window = look_through_window(queue, n.head);
+	uint64_t ahead = (int64_t)(n.tail - n.head) < 0 ? 0 : n.tail - n.head;
+	uint64_t capacity = queue->mask + 1;
+	n.taken = window.taken;
+	n.size = ahead < capacity - window.waiting ? ahead + window.waiting : capacity;
+	return n;
 }
 
 uint64_t zipc_queue_size(zipc_queue *queue)
 {
-	uint64_t head, tail, size = ends(queue, &head, &tail);
-	return size + look_through_window(queue, head).waiting;
+	return count(queue).size;
 }
 
 bool zipc_queue_is_empty(zipc_queue *queue)
@@ -419,17 +430,15 @@ static uint32_t role_pid(const zipc_queue *queue, const uint64_t *role)
 int zipc_queue_get_stats(zipc_queue *queue, zipc_queue_stats *out_stats)
 {
 	struct zi_queue *shared = queue->shared;
-	uint64_t head, tail, size = ends(queue, &head, &tail);
-	struct window window = look_through_window(queue, head);
-	size += window.waiting;
+	struct numbers n = count(queue);
 	uint64_t high_water = zi_load_relaxed(&shared->high_water);
 	zipc_queue_stats stats = {
 		.shut_down = zi_load_relaxed(&shared->shut_down) != 0,
-		.pushed = tail,
-		.popped = head,
-		.size = size,
-		.outstanding = window.taken,
-		.high_water = high_water > size ? high_water : size,
+		.pushed = n.tail,
+		.popped = n.head,
+		.size = n.size,
+		.outstanding = n.taken,
+		.high_water = high_water > n.size ? high_water : n.size,
 		.dropped = zi_load_relaxed(&shared->dropped),
 		.redelivered = zi_load_relaxed(&shared->redelivered),
 		.producer_pid = role_pid(queue, &shared->producer),

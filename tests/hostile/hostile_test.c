@@ -249,7 +249,7 @@ static void create_file(const char *path)
 	zipc_segment_close(segment);
 }
 
-struct scene {
+struct target {
 	struct board board;
 	struct watch *watch;
 	const char *directory;
@@ -258,37 +258,37 @@ struct scene {
 	size_t size;
 };
 
-static void scene_open(struct scene *scene, const char *what)
+static void target_open(struct target *target, const char *what)
 {
 	watchdog(SECONDS, what);
-	scene->board = board_make(sizeof(struct watch));
-	scene->watch = scene->board.memory;
-	scene->directory = directory_make(NULL);
-	snprintf(scene->watch->path, sizeof scene->watch->path, "%s/segment", scene->directory);
-	create_file(scene->watch->path);
-	int fd = open(scene->watch->path, O_RDWR | O_CLOEXEC);
+	target->board = board_make(sizeof(struct watch));
+	target->watch = target->board.memory;
+	target->directory = directory_make(NULL);
+	snprintf(target->watch->path, sizeof target->watch->path, "%s/segment", target->directory);
+	create_file(target->watch->path);
+	int fd = open(target->watch->path, O_RDWR | O_CLOEXEC);
 	struct stat st;
 	assert_int_equal(fstat(fd, &st), 0);
-	scene->size = (size_t)st.st_size;
-	scene->bytes = mmap(NULL, scene->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_ptr_not_equal(scene->bytes, MAP_FAILED);
+	target->size = (size_t)st.st_size;
+	target->bytes = mmap(NULL, target->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(target->bytes, MAP_FAILED);
 	close(fd);
-	scene->image = malloc(scene->size);
-	assert_non_null(scene->image);
-	memcpy(scene->image, scene->bytes, scene->size);
+	target->image = malloc(target->size);
+	assert_non_null(target->image);
+	memcpy(target->image, target->bytes, target->size);
 }
 
-static void scene_close(struct scene *scene)
+static void target_close(struct target *target)
 {
-	munmap(scene->bytes, scene->size);
-	free(scene->image);
-	directory_remove(scene->directory);
-	board_close(&scene->board);
+	munmap(target->bytes, target->size);
+	free(target->image);
+	directory_remove(target->directory);
+	board_close(&target->board);
 }
 
-static void report(const struct scene *scene, const char *what, int status)
+static void report(const struct target *target, const char *what, int status)
 {
-	const struct watch *watch = scene->watch;
+	const struct watch *watch = target->watch;
 	if (status != 0 || watch->strange != 0)
 		print_error("%s: status %d; %s said %d (%u such)\n", what, status, watch->call,
 			    watch->code, watch->strange);
@@ -377,17 +377,17 @@ static void open_once(struct watch *watch, const char *path)
 }
 
 /* In the child: spoils, opens, uses, restores; on and on. */
-static int fuzz(struct scene *scene, uint64_t seed, uint32_t rounds)
+static int fuzz(struct target *target, uint64_t seed, uint32_t rounds)
 {
 	alarm(CHILD_ENDS);
 	for (uint32_t i = 0; i < rounds; i++) {
 		size_t from, to;
-		memcpy(scene->bytes, scene->image, scene->size);
-		if (truncate(scene->watch->path, (off_t)scene->size) != 0)
+		memcpy(target->bytes, target->image, target->size);
+		if (truncate(target->watch->path, (off_t)target->size) != 0)
 			return 2;
-		fuzz_range(i, scene->size, &from, &to);
-		spoil(scene->bytes, from, to, &seed);
-		open_once(scene->watch, scene->watch->path);
+		fuzz_range(i, target->size, &from, &to);
+		spoil(target->bytes, from, to, &seed);
+		open_once(target->watch, target->watch->path);
 	}
 	return 0;
 }
@@ -395,47 +395,47 @@ static int fuzz(struct scene *scene, uint64_t seed, uint32_t rounds)
 static void test_damaged_at_rest(void **state)
 {
 	(void)state;
-	struct scene scene;
+	struct target target;
 	uint64_t seed = seed_for("damaged at rest");
-	scene_open(&scene, "damaged at rest");
+	target_open(&target, "damaged at rest");
 	for (uint32_t i = 0; i < 8; i++) {
 		uint64_t mine = random_next(&seed) | 1;
 		pid_t pid = peer_fork();
 		if (pid == 0)
-			_exit(fuzz(&scene, mine, 500));
+			_exit(fuzz(&target, mine, 500));
 		int status = peer_wait(pid);
 		if (status != 0)
 			print_error("child's seed %llu, after %llu rounds\n",
 				    (unsigned long long)mine,
-				    (unsigned long long)scene.watch->rounds);
-		report(&scene, "damaged at rest", status);
+				    (unsigned long long)target.watch->rounds);
+		report(&target, "damaged at rest", status);
 	}
 	print_message("damaged at rest: %llu segments, %llu calls succeeded\n",
-		      (unsigned long long)scene.watch->rounds,
-		      (unsigned long long)scene.watch->successes);
-	assert_true(scene.watch->rounds == 4000 && scene.watch->successes > 4000);
-	scene_close(&scene);
+		      (unsigned long long)target.watch->rounds,
+		      (unsigned long long)target.watch->successes);
+	assert_true(target.watch->rounds == 4000 && target.watch->successes > 4000);
+	target_close(&target);
 }
 
 /* Each byte of the header's constant part, alone. */
 static void test_every_header_byte(void **state)
 {
 	(void)state;
-	struct scene scene;
-	scene_open(&scene, "every header byte");
+	struct target target;
+	target_open(&target, "every header byte");
 	pid_t pid = peer_fork();
 	if (pid == 0) {
 		alarm(CHILD_ENDS);
 		for (size_t at = 0; at < offsetof(struct zi_header, pad0); at++) {
-			memcpy(scene.bytes, scene.image, scene.size);
-			scene.bytes[at] ^= 0xff;
-			open_once(scene.watch, scene.watch->path);
+			memcpy(target.bytes, target.image, target.size);
+			target.bytes[at] ^= 0xff;
+			open_once(target.watch, target.watch->path);
 		}
 		_exit(0);
 	}
-	report(&scene, "every header byte", peer_wait(pid));
-	assert_int_equal(scene.watch->rounds, offsetof(struct zi_header, pad0));
-	scene_close(&scene);
+	report(&target, "every header byte", peer_wait(pid));
+	assert_int_equal(target.watch->rounds, offsetof(struct zi_header, pad0));
+	target_close(&target);
 }
 
 /* ---- geometry that lies -----------------------------------------------------------------------
@@ -493,10 +493,10 @@ static const struct attack attacks[] = {
 };
 
 /* Where the entry of this name begins. */
-static struct zi_entry *find_entry(const struct scene *scene, const char *name)
+static struct zi_entry *find_entry(const struct target *target, const char *name)
 {
 	for (size_t at = ZI_HEADER_SIZE; at + sizeof(struct zi_entry) < 65536; at += 8) {
-		struct zi_entry *entry = (struct zi_entry *)(void *)(scene->bytes + at);
+		struct zi_entry *entry = (struct zi_entry *)(void *)(target->bytes + at);
 		if (strcmp(entry->name, name) == 0 &&
 		    zi_entry_state(entry->state) == ZI_ENTRY_PUBLISHED)
 			return entry;
@@ -504,24 +504,24 @@ static struct zi_entry *find_entry(const struct scene *scene, const char *name)
 	return NULL;
 }
 
-static int attack_all(struct scene *scene, const char *name)
+static int attack_all(struct target *target, const char *name)
 {
 	alarm(CHILD_ENDS);
 	for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
-		memcpy(scene->bytes, scene->image, scene->size);
-		struct zi_entry *entry = find_entry(scene, name);
+		memcpy(target->bytes, target->image, target->size);
+		struct zi_entry *entry = find_entry(target, name);
 		if (entry == NULL)
 			return 2;
-		snprintf(scene->watch->call, sizeof scene->watch->call, "%s", attacks[i].what);
+		snprintf(target->watch->call, sizeof target->watch->call, "%s", attacks[i].what);
 		memcpy((uint8_t *)entry + attacks[i].field, &attacks[i].value, attacks[i].width);
-		open_once(scene->watch, scene->watch->path);
+		open_once(target->watch, target->watch->path);
 	}
 	/* names and schemas without an end */
-	memcpy(scene->bytes, scene->image, scene->size);
-	struct zi_entry *entry = find_entry(scene, name);
+	memcpy(target->bytes, target->image, target->size);
+	struct zi_entry *entry = find_entry(target, name);
 	memset(entry->name, 'n', sizeof entry->name);
 	memset(entry->schema, 's', sizeof entry->schema);
-	open_once(scene->watch, scene->watch->path);
+	open_once(target->watch, target->watch->path);
 	return 0;
 }
 
@@ -529,19 +529,19 @@ static void test_geometry_attacks(void **state)
 {
 	(void)state;
 	static const char *const names[] = {"queue", "large", "single", "array"};
-	struct scene scene;
-	scene_open(&scene, "geometry attacks");
+	struct target target;
+	target_open(&target, "geometry attacks");
 	for (size_t i = 0; i < 4; i++) {
 		pid_t pid = peer_fork();
 		if (pid == 0)
-			_exit(attack_all(&scene, names[i]));
+			_exit(attack_all(&target, names[i]));
 		int status = peer_wait(pid);
 		if (status != 0)
-			print_error("'%s', %s\n", names[i], scene.watch->call);
-		report(&scene, "geometry attacks", status);
+			print_error("'%s', %s\n", names[i], target.watch->call);
+		report(&target, "geometry attacks", status);
 	}
-	assert_int_equal(scene.watch->rounds, 4 * (sizeof attacks / sizeof attacks[0] + 1));
-	scene_close(&scene);
+	assert_int_equal(target.watch->rounds, 4 * (sizeof attacks / sizeof attacks[0] + 1));
+	target_close(&target);
 }
 
 /* ---- scribbled on while it runs ----------------------------------------------------------------
@@ -584,9 +584,9 @@ static int be_scribbled_on(struct watch *watch)
 }
 
 /* Words of the segment change under the child's hands. The test has no attachment of its own. */
-static void scribble(struct scene *scene, uint64_t *seed, pid_t pid, size_t from, size_t to)
+static void scribble(struct target *target, uint64_t *seed, pid_t pid, size_t from, size_t to)
 {
-	uint64_t *words = (uint64_t *)(void *)scene->bytes;
+	uint64_t *words = (uint64_t *)(void *)target->bytes;
 	size_t first = from / 8, count = (to - from) / 8;
 	for (uint32_t i = 0; i < 60000; i++) {
 		size_t at = first + random_below(seed, (uint32_t)count);
@@ -595,41 +595,41 @@ static void scribble(struct scene *scene, uint64_t *seed, pid_t pid, size_t from
 		if (i % 16 == 0)
 			nap_us(20);
 		if (i % 3000 == 0) { /* sound again, so that there is something to be spoiled */
-			memcpy(scene->bytes, scene->image, scene->size);
+			memcpy(target->bytes, target->image, target->size);
 			kill(pid, SIGUSR1);
 		}
 	}
 }
 
-static void end_scribbled(struct scene *scene, pid_t pid, const char *what)
+static void end_scribbled(struct target *target, pid_t pid, const char *what)
 {
-	__atomic_store_n(&scene->watch->stop, 1u, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&target->watch->stop, 1u, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < 1000; i++) {
 		kill(pid, SIGUSR1);
 		nap_us(1000);
 	}
 	int status = peer_wait(pid);
 	print_message("%s: %llu rounds, %llu calls succeeded\n", what,
-		      (unsigned long long)scene->watch->rounds,
-		      (unsigned long long)scene->watch->successes);
-	report(scene, what, status);
-	assert_true(scene->watch->rounds > 20);
+		      (unsigned long long)target->watch->rounds,
+		      (unsigned long long)target->watch->successes);
+	report(target, what, status);
+	assert_true(target->watch->rounds > 20);
 }
 
 static void scribble_on(const char *what, size_t from, size_t to)
 {
-	struct scene scene;
+	struct target target;
 	uint64_t seed = seed_for(what);
-	scene_open(&scene, what);
+	target_open(&target, what);
 	pid_t pid = peer_fork();
 	if (pid == 0) {
 		alarm(CHILD_ENDS);
-		_exit(be_scribbled_on(scene.watch));
+		_exit(be_scribbled_on(target.watch));
 	}
-	assert_true(wait_until_at_least(&scene.watch->ready, 1));
-	scribble(&scene, &seed, pid, from, to != 0 ? to : scene.size);
-	end_scribbled(&scene, pid, what);
-	scene_close(&scene);
+	assert_true(wait_until_at_least(&target.watch->ready, 1));
+	scribble(&target, &seed, pid, from, to != 0 ? to : target.size);
+	end_scribbled(&target, pid, what);
+	target_close(&target);
 }
 
 static void test_scribbled_header(void **state)

@@ -33,6 +33,7 @@
 #define SC ZIPC_QUEUE_SINGLE_CONSUMER
 
 struct plan {
+	struct scene_card card;
 	uint32_t round; /* raised by the test */
 	uint32_t ready; /* processes that are in this round, all rounds together */
 	uint32_t moved; /* items, by sleepers */
@@ -42,7 +43,6 @@ struct plan {
 	uint64_t accepted;
 	uint64_t delivered;
 	uint32_t taken_by[2];
-	char segment[80];
 };
 
 static size_t ledger_offset(void)
@@ -67,13 +67,6 @@ static bool stopped(const struct plan *plan)
 
 /* ---- the test's side ------------------------------------------------------------------------- */
 
-struct scene {
-	struct board board;
-	struct plan *plan;
-	zipc_segment *segment;
-	zipc_queue *queue;
-};
-
 static void make_queue(struct scene *scene, const char *name, uint64_t size, uint64_t capacity,
 		       uint32_t flags)
 {
@@ -84,30 +77,18 @@ static void make_queue(struct scene *scene, const char *name, uint64_t size, uin
 		0);
 }
 
-static void scene_open(struct scene *scene, const char *tag, uint64_t capacity, uint32_t flags,
-		       uint32_t slice_ms)
+static struct plan *open_scene(struct scene *scene, const char *tag, uint64_t capacity,
+			       uint32_t flags, uint32_t slice_ms)
 {
-	zipc_segment_options options = ZIPC_SEGMENT_OPTIONS_INIT;
-	watchdog(SECONDS, tag);
-	scene->board = board_make(ledger_offset() + ledger_size(SEQUENCES));
-	scene->plan = scene->board.memory;
-	ledger_start(ledger_of(scene->plan), SEQUENCES);
-	snprintf(scene->plan->segment, sizeof scene->plan->segment, "%s", unique_name(tag));
-	options.slice_min_ms = slice_ms;
-	options.slice_max_ms = slice_ms;
-	assert_int_equal(zipc_segment_create(scene->plan->segment, &options, &scene->segment), 0);
-	make_queue(scene, "q", SIZE, capacity, flags);
-}
-
-static void scene_close(struct scene *scene)
-{
-	peer_kill_all();
-	zipc_queue_close(scene->queue);
-	assert_true(zipc_segment_gc(scene->segment) >= 0);
-	assert_int_equal(zipc_segment_verify(scene->segment, NULL, NULL), 0);
-	zipc_segment_close(scene->segment);
-	assert_int_equal(zipc_segment_remove(scene->plan->segment, NULL), 0);
-	board_close(&scene->board);
+	scene_open(scene, &(struct scene_options){.tag = tag,
+						  .seconds = SECONDS,
+						  .board = ledger_offset() + ledger_size(SEQUENCES),
+						  .element_size = SIZE,
+						  .capacity = capacity,
+						  .flags = flags,
+						  .slice_ms = slice_ms});
+	ledger_start(ledger_of(scene->board.memory), SEQUENCES);
+	return scene->board.memory;
 }
 
 static int push(zipc_queue *queue, uint32_t sequence, int64_t timeout_ns)
@@ -117,33 +98,23 @@ static int push(zipc_queue *queue, uint32_t sequence, int64_t timeout_ns)
 	return zipc_queue_push(queue, item, timeout_ns);
 }
 
-static int open_queue(const struct plan *plan, const char *name, zipc_segment **segment,
-		      zipc_queue **queue)
-{
-	zipc_segment_options options = ZIPC_SEGMENT_OPTIONS_INIT;
-	options.spin_ns = ZIPC_SPIN_NONE;
-	int r = *segment != NULL ? 0 : zipc_segment_open(plan->segment, &options, segment);
-	return r < 0 ? r : zipc_queue_open(*segment, name, 0, NULL, queue);
-}
-
 /* ---- bursts among sleepers ------------------------------------------------------------------- */
 
 /* sleeper <board> <pop|push>: moves one item after the other, sleeping in between. */
 static int role_sleeper(int argc, char **argv)
 {
-	zipc_segment *segment = NULL;
-	zipc_queue *queue;
+	struct scene scene;
 	uint8_t item[SIZE] = {0};
 	if (argc != 2)
 		return 2;
-	struct plan *plan = board_join(argv[0]).memory;
-	bool pops = strcmp(argv[1], "pop") == 0;
-	if (open_queue(plan, "q", &segment, &queue) < 0)
+	if (scene_join(&scene, argv[0]) < 0)
 		return 3;
+	struct plan *plan = scene.board.memory;
+	bool pops = strcmp(argv[1], "pop") == 0;
 	raise_word(&plan->ready);
 	while (!stopped(plan)) {
-		int r = pops ? zipc_queue_pop(queue, item, ZIPC_FOREVER)
-			     : zipc_queue_push(queue, item, ZIPC_FOREVER);
+		int r = pops ? zipc_queue_pop(scene.queue, item, ZIPC_FOREVER)
+			     : zipc_queue_push(scene.queue, item, ZIPC_FOREVER);
 		if (r < 0)
 			return 4;
 		raise_word(&plan->moved);
@@ -162,13 +133,13 @@ static void bursts(bool sleepers_pop)
 	struct scene scene;
 	pid_t pids[SLEEPERS];
 	uint8_t item[SIZE] = {0};
-	scene_open(&scene, "bursts", 8, 0, LONG_SLICES);
+	struct plan *plan = open_scene(&scene, "bursts", 8, 0, LONG_SLICES);
 	for (uint32_t i = 0; !sleepers_pop && i < 8; i++)
 		assert_int_equal(push(scene.queue, 1, ZIPC_NOWAIT), 0);
 	for (uint32_t i = 0; i < SLEEPERS; i++)
 		pids[i] = peer_spawn("sleeper", text_of(scene.board.fd),
 				     sleepers_pop ? "pop" : "push", NULL);
-	assert_true(wait_until_at_least(&scene.plan->ready, SLEEPERS));
+	assert_true(wait_until_at_least(&plan->ready, SLEEPERS));
 	for (uint32_t burst = 1; burst <= 100; burst++) {
 		wait_all_asleep(pids, SLEEPERS);
 		for (uint32_t i = 0; i < 3; i++)
@@ -177,7 +148,7 @@ static void bursts(bool sleepers_pop)
 						 : zipc_queue_pop(scene.queue, item, ZIPC_NOWAIT),
 					 0);
 		/* a slice would take a minute: only wake-ups can do it */
-		assert_true(wait_until_at_least(&scene.plan->moved, burst * 3));
+		assert_true(wait_until_at_least(&plan->moved, burst * 3));
 	}
 	scene_close(&scene);
 }
@@ -199,16 +170,15 @@ static void test_bursts_of_room(void **state)
 /* taker <board> <number>: waits for one item, says that it has it, stays. */
 static int role_taker(int argc, char **argv)
 {
-	zipc_segment *segment = NULL;
-	zipc_queue *queue;
+	struct scene scene;
 	uint8_t item[SIZE];
 	if (argc != 2)
 		return 2;
-	struct plan *plan = board_join(argv[0]).memory;
-	if (open_queue(plan, "q", &segment, &queue) < 0)
+	if (scene_join(&scene, argv[0]) < 0)
 		return 3;
+	struct plan *plan = scene.board.memory;
 	raise_word(&plan->ready);
-	if (zipc_queue_pop(queue, item, ZIPC_FOREVER) < 0)
+	if (zipc_queue_pop(scene.queue, item, ZIPC_FOREVER) < 0)
 		return 4;
 	raise_word(&plan->taken_by[atoi(argv[1])]);
 	for (;;)
@@ -218,9 +188,10 @@ static int role_taker(int argc, char **argv)
 
 static pid_t start_asleep(struct scene *scene, uint32_t number)
 {
-	uint32_t before = __atomic_load_n(&scene->plan->ready, __ATOMIC_SEQ_CST);
+	struct plan *plan = scene->board.memory;
+	uint32_t before = __atomic_load_n(&plan->ready, __ATOMIC_SEQ_CST);
 	pid_t pid = peer_spawn("taker", text_of(scene->board.fd), text_of(number), NULL);
-	assert_true(wait_until_at_least(&scene->plan->ready, before + 1));
+	assert_true(wait_until_at_least(&plan->ready, before + 1));
 	assert_true(peer_wait_asleep(pid));
 	return pid;
 }
@@ -245,8 +216,7 @@ static void test_woken_one_killed(void **state)
 	uint32_t had_it = 0, next_had_it = 0;
 	cpu_set_t all;
 	assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
-	scene_open(&scene, "woken", 8, 0, 50);
-	struct plan *plan = scene.plan;
+	struct plan *plan = open_scene(&scene, "woken", 8, 0, 50);
 	for (uint32_t round = 0; round < 40; round++) {
 		plan->taken_by[0] = plan->taken_by[1] = 0;
 		pid_t first = start_asleep(&scene, 0);
@@ -310,17 +280,19 @@ static uint64_t pop_until_drained(struct plan *plan, zipc_queue *queue, uint32_t
 /* racer <board> <push|pop> */
 static int role_racer(int argc, char **argv)
 {
-	zipc_segment *segment = NULL;
+	struct scene scene;
 	if (argc != 2)
 		return 2;
-	struct plan *plan = board_join(argv[0]).memory;
+	if (scene_join(&scene, argv[0]) < 0)
+		return 3;
+	struct plan *plan = scene.board.memory;
 	bool pushes = strcmp(argv[1], "push") == 0;
 	for (uint32_t round = 1; round <= RACES; round++) {
 		char name[16];
 		zipc_queue *queue;
 		race_name(round, name);
 		if (!wait_until_at_least(&plan->round, round) ||
-		    open_queue(plan, name, &segment, &queue) < 0)
+		    zipc_queue_open(scene.segment, name, 0, NULL, &queue) < 0)
 			return 3;
 		raise_word(&plan->ready);
 		uint64_t n = pushes ? push_until_shut(plan, queue, round)
@@ -330,7 +302,8 @@ static int role_racer(int argc, char **argv)
 		zipc_queue_close(queue);
 		raise_word(&plan->done);
 	}
-	zipc_segment_close(segment);
+	zipc_queue_close(scene.queue);
+	zipc_segment_close(scene.segment);
 	return 0;
 }
 
@@ -339,8 +312,7 @@ static void shutdown_races(const char *what, uint32_t flags, uint32_t each)
 	struct scene scene;
 	pid_t pids[4];
 	uint64_t seed = seed_for(what);
-	scene_open(&scene, "races", 8, 0, 0);
-	struct plan *plan = scene.plan;
+	struct plan *plan = open_scene(&scene, "races", 8, 0, 0);
 	for (uint32_t i = 0; i < 2 * each; i++)
 		pids[i] = peer_spawn("racer", text_of(scene.board.fd), i < each ? "push" : "pop",
 				     NULL);
@@ -487,26 +459,25 @@ static void test_late_hint(void **state)
 /* producer <board> <lane> */
 static int role_producer(int argc, char **argv)
 {
-	zipc_segment *segment = NULL;
-	zipc_queue *queue;
+	struct scene scene;
 	uint8_t item[SIZE];
 	if (argc != 2)
 		return 2;
-	struct plan *plan = board_join(argv[0]).memory;
-	uint32_t lane = (uint32_t)atoi(argv[1]);
-	if (open_queue(plan, "q", &segment, &queue) < 0)
+	if (scene_join(&scene, argv[0]) < 0)
 		return 3;
+	struct plan *plan = scene.board.memory;
+	uint32_t lane = (uint32_t)atoi(argv[1]);
 	while (!stopped(plan)) {
 		uint32_t sequence = ledger_next(ledger_of(plan), lane);
 		if (sequence == 0)
 			break;
 		item_write(item, SIZE, lane, sequence);
-		if (zipc_queue_push(queue, item, ZIPC_FOREVER) < 0)
+		if (zipc_queue_push(scene.queue, item, ZIPC_FOREVER) < 0)
 			return 4;
 		ledger_accepted(ledger_of(plan), lane, sequence);
 	}
-	zipc_queue_close(queue);
-	zipc_segment_close(segment);
+	zipc_queue_close(scene.queue);
+	zipc_segment_close(scene.segment);
 	return 0;
 }
 
@@ -517,7 +488,8 @@ static uint32_t take(struct scene *scene, struct ledger_view *view, uint32_t mos
 	uint32_t n = 0;
 	int r = 0;
 	while (n < most && (r = zipc_queue_pop(scene->queue, item, ZIPC_NOWAIT)) == 0) {
-		assert_int_equal(ledger_seen(ledger_of(scene->plan), view, item, SIZE, false), 0);
+		assert_int_equal(
+			ledger_seen(ledger_of(scene->board.memory), view, item, SIZE, false), 0);
 		n++;
 	}
 	assert_true(r == 0 || r == -EAGAIN);
@@ -527,7 +499,8 @@ static uint32_t take(struct scene *scene, struct ledger_view *view, uint32_t mos
 /* The producers come to their end, which may be waiting for room. */
 static void take_until_ended(struct scene *scene, struct ledger_view *view, const pid_t *pids)
 {
-	__atomic_store_n(&scene->plan->stop, 1u, __ATOMIC_SEQ_CST);
+	struct plan *plan = scene->board.memory;
+	__atomic_store_n(&plan->stop, 1u, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < 1000; i++) {
 		take(scene, view, UINT32_MAX);
 		nap_us(100);
@@ -544,7 +517,7 @@ static void test_stopped_producer(void **state)
 	struct ledger_view view = {0};
 	pid_t pids[2];
 	uint64_t seed = seed_for("stopped producer");
-	scene_open(&scene, "sigstop", 8192, 0, 0);
+	struct plan *plan = open_scene(&scene, "sigstop", 8192, 0, 0);
 	for (uint32_t i = 0; i < 2; i++)
 		pids[i] = peer_spawn("producer", text_of(scene.board.fd), text_of(i), NULL);
 	for (uint32_t round = 0; round < 200; round++) {
@@ -556,7 +529,7 @@ static void test_stopped_producer(void **state)
 		take(&scene, &view, 500);
 	}
 	take_until_ended(&scene, &view, pids);
-	struct ledger_sum sum = ledger_sum(ledger_of(scene.plan));
+	struct ledger_sum sum = ledger_sum(ledger_of(plan));
 	ledger_print("stopped producer", &sum);
 	assert_true(sum.accepted > 10000);
 	assert_int_equal(sum.delivered, sum.accepted);
@@ -590,7 +563,7 @@ static void interrupted(bool by_signal)
 	struct scene scene;
 	pthread_t thread, self = pthread_self();
 	uint8_t item[SIZE] = {0};
-	scene_open(&scene, "interrupt", 1, 0, LONG_SLICES);
+	open_scene(&scene, "interrupt", 1, 0, LONG_SLICES);
 	to_interrupt = scene.segment;
 	struct sigaction action = {.sa_handler = on_signal}, old;
 	assert_int_equal(sigaction(SIGUSR1, &action, &old), 0);
@@ -652,7 +625,7 @@ static void test_timeouts(void **state)
 	pthread_t thread, self = pthread_self();
 	uint8_t item[SIZE];
 	struct sigaction action = {.sa_handler = do_nothing}, old;
-	scene_open(&scene, "timeouts", 1, 0, LONG_SLICES);
+	open_scene(&scene, "timeouts", 1, 0, LONG_SLICES);
 	assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
 	assert_int_equal(pthread_create(&thread, NULL, signal_often, &self), 0);
 	uint64_t began = now_ns();

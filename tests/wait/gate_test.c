@@ -21,7 +21,7 @@ static zipc_segment *make_slow(uint32_t flags, int64_t spin_ns)
 }
 
 /* What waiters wait for: permits, one of which an attempt takes. */
-struct scene {
+struct permits {
 	zipc_segment *segment;
 	uint32_t gate;
 	uint32_t permits;
@@ -32,7 +32,7 @@ struct scene {
 
 static int take_permit(void *arg, bool *named)
 {
-	struct scene *s = arg;
+	struct permits *s = arg;
 	uint32_t n = __atomic_load_n(&s->permits, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&s->attempts, 1, __ATOMIC_SEQ_CST);
 	*named = s->named;
@@ -43,13 +43,13 @@ static int take_permit(void *arg, bool *named)
 	return -EAGAIN;
 }
 
-static void give(struct scene *s, uint32_t n)
+static void give(struct permits *s, uint32_t n)
 {
 	__atomic_add_fetch(&s->permits, n, __ATOMIC_SEQ_CST);
 }
 
 struct waiter {
-	struct scene *scene;
+	struct permits *permits;
 	int64_t timeout_ns;
 	int result;
 	uint64_t took_ns;
@@ -60,28 +60,28 @@ static void *wait_here(void *arg)
 {
 	struct waiter *w = arg;
 	uint64_t start = now_ns();
-	w->result = zi_gate_wait(w->scene->segment, &w->scene->gate, w->timeout_ns, take_permit,
-				 w->scene);
+	w->result = zi_gate_wait(w->permits->segment, &w->permits->gate, w->timeout_ns, take_permit,
+				 w->permits);
 	w->took_ns = now_ns() - start;
-	__atomic_add_fetch(&w->scene->done, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&w->permits->done, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 
-static uint32_t gate_of(struct scene *s)
+static uint32_t gate_of(struct permits *s)
 {
 	return __atomic_load_n(&s->gate, __ATOMIC_SEQ_CST);
 }
 
 /* Starts waiters and lets them fall asleep. */
-static void start(struct waiter *w, int n, struct scene *scene, int64_t timeout_ns)
+static void start(struct waiter *w, int n, struct permits *permits, int64_t timeout_ns)
 {
 	for (int i = 0; i < n; i++) {
-		uint32_t before = __atomic_load_n(&scene->attempts, __ATOMIC_SEQ_CST);
-		w[i] = (struct waiter){.scene = scene, .timeout_ns = timeout_ns, .result = -1};
+		uint32_t before = __atomic_load_n(&permits->attempts, __ATOMIC_SEQ_CST);
+		w[i] = (struct waiter){.permits = permits, .timeout_ns = timeout_ns, .result = -1};
 		assert_ok(pthread_create(&w[i].thread, NULL, wait_here, &w[i]));
-		assert_true(wait_until_at_least(&scene->attempts, before + 1));
+		assert_true(wait_until_at_least(&permits->attempts, before + 1));
 	}
-	while ((gate_of(scene) & ZI_GATE_SLEEPERS) == 0)
+	while ((gate_of(permits) & ZI_GATE_SLEEPERS) == 0)
 		nap_us(100);
 	nap_us(3000);
 }
@@ -95,10 +95,10 @@ static void join(struct waiter *w, int n)
 static void a_deadline_passes(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
+	struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
 	static const int64_t timeouts[] = {1, 1000, 1000000, 30000000};
 	for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++) {
-		struct waiter w = {.scene = &s, .timeout_ns = timeouts[i]};
+		struct waiter w = {.permits = &s, .timeout_ns = timeouts[i]};
 		wait_here(&w);
 		assert_int_equal(w.result, -ETIMEDOUT);
 		assert_true(w.took_ns >= (uint64_t)timeouts[i]);
@@ -111,10 +111,10 @@ static void a_deadline_passes(void **state)
 static void ready_needs_no_sleep(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE), .permits = 3};
+	struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE), .permits = 3};
 	static const int64_t timeouts[] = {1, ZIPC_FOREVER, INT64_C(3000000000000)};
 	for (int i = 0; i < 3; i++) {
-		struct waiter w = {.scene = &s, .timeout_ns = timeouts[i]};
+		struct waiter w = {.permits = &s, .timeout_ns = timeouts[i]};
 		wait_here(&w);
 		assert_int_equal(w.result, 7);
 		assert_true(w.took_ns < 20000 * MS);
@@ -130,7 +130,7 @@ static void long_timeouts_do_not_wrap(void **state)
 					   INT64_C(4294967296) * 1000000 + 1, INT64_MAX,
 					   ZIPC_FOREVER, INT64_MIN};
 	for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++) {
-		struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
+		struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
 		struct waiter w;
 		start(&w, 1, &s, timeouts[i]);
 		assert_int_equal(s.done, 0);
@@ -168,7 +168,7 @@ static void nobody_asleep_nothing_done(void **state)
 static void one_wakes_one(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
+	struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
 	struct waiter w[3];
 	start(w, 3, &s, ZIPC_FOREVER);
 	for (uint32_t i = 1; i <= 3; i++) {
@@ -190,7 +190,7 @@ static void one_wakes_one(void **state)
 static void all_wakes_all(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
+	struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
 	struct waiter w[4];
 	start(w, 4, &s, ZIPC_FOREVER);
 	give(&s, 4);
@@ -207,7 +207,7 @@ static void all_wakes_all(void **state)
 static void an_unused_wake_up_is_passed_on(void **state)
 {
 	(void)state;
-	struct scene hopeless = {.segment = make_slow(0, ZIPC_SPIN_NONE)}, *s = &hopeless;
+	struct permits hopeless = {.segment = make_slow(0, ZIPC_SPIN_NONE)}, *s = &hopeless;
 	struct waiter first, second;
 	start(&first, 1, s, 60 * (int64_t)MS);
 	start(&second, 1, s, ZIPC_FOREVER);
@@ -227,8 +227,8 @@ static void an_unused_wake_up_is_passed_on(void **state)
 static void interrupt_reaches_everybody(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
-	struct scene t = {.segment = s.segment};
+	struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
+	struct permits t = {.segment = s.segment};
 	struct waiter w[3], v[2];
 	start(w, 3, &s, ZIPC_FOREVER);
 	start(v, 2, &t, INT64_C(100000) * (int64_t)MS);
@@ -241,7 +241,7 @@ static void interrupt_reaches_everybody(void **state)
 		assert_int_equal(w[i].result, -ECANCELED);
 	assert_int_equal(v[0].result, -ECANCELED);
 	assert_int_equal(v[1].result, -ECANCELED);
-	struct waiter later = {.scene = &s, .timeout_ns = ZIPC_FOREVER};
+	struct waiter later = {.permits = &s, .timeout_ns = ZIPC_FOREVER};
 	wait_here(&later); /* yet to come */
 	assert_int_equal(later.result, -ECANCELED);
 	zipc_interrupt_clear(s.segment);
@@ -257,7 +257,7 @@ static void interrupt_reaches_more_than_it_lists(void **state)
 	(void)state;
 	enum { CROWD = ZI_WAITERS + 8 };
 	static struct waiter w[CROWD];
-	struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
+	struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE)};
 	start(w, CROWD, &s, ZIPC_FOREVER);
 	uint64_t began = now_ns();
 	zipc_interrupt(s.segment);
@@ -272,7 +272,7 @@ static void interrupt_reaches_more_than_it_lists(void **state)
 static void slices_end(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = rig_make(1 * MIB)};
+	struct permits s = {.segment = rig_make(1 * MIB)};
 	struct waiter w;
 	start(&w, 1, &s, ZIPC_FOREVER);
 	give(&s, 1); /* and nobody is told */
@@ -286,7 +286,7 @@ static void slices_end(void **state)
 static void a_named_owner_is_looked_at_often(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = make_slow(0, ZIPC_SPIN_NONE), .named = true};
+	struct permits s = {.segment = make_slow(0, ZIPC_SPIN_NONE), .named = true};
 	struct waiter w;
 	start(&w, 1, &s, ZIPC_FOREVER);
 	give(&s, 1);
@@ -300,7 +300,7 @@ static void a_named_owner_is_looked_at_often(void **state)
 static void without_membarrier_slices_are_short(void **state)
 {
 	(void)state;
-	struct scene s = {.segment = make_slow(ZIPC_SEGMENT_NO_MEMBARRIER, ZIPC_SPIN_NONE)};
+	struct permits s = {.segment = make_slow(ZIPC_SEGMENT_NO_MEMBARRIER, ZIPC_SPIN_NONE)};
 	struct waiter w;
 	assert_true(s.segment->self->fence_needed != 0);
 	assert_false(s.segment->membarrier);
@@ -319,8 +319,8 @@ static void spins_end_at_the_deadline(void **state)
 	static const int64_t spins[] = {ZIPC_SPIN_NONE,	      0,	1, 1000000,
 					INT64_C(10000000000), INT64_MAX};
 	for (size_t i = 0; i < sizeof spins / sizeof spins[0]; i++) {
-		struct scene s = {.segment = make_slow(0, spins[i])};
-		struct waiter w = {.scene = &s, .timeout_ns = 2000000};
+		struct permits s = {.segment = make_slow(0, spins[i])};
+		struct waiter w = {.permits = &s, .timeout_ns = 2000000};
 		wait_here(&w);
 		assert_int_equal(w.result, -ETIMEDOUT);
 		assert_true(w.took_ns >= 2 * MS && w.took_ns < 20000 * MS);
