@@ -24,7 +24,9 @@
  * elements. Nothing else is lost, doubled or reordered.
  *
  * Algorithm: one 64-bit word per slot {lap, owner, state} in the manner of D. Vyukov's bounded MPMC
- * queue, with the owner's name written by the very compare-and-swap that takes the slot.
+ * queue, with the owner's name written by the very compare-and-swap that takes the slot. With one
+ * producer, one consumer and elements below 48 bytes: one word per cache line of elements, which
+ * the producer alone writes, after FastForward (J. Giacomoni, T. Moseley, M. Vachharajani, 2008).
  */
 #ifndef ZEROIPC_QUEUE_H
 #define ZEROIPC_QUEUE_H
@@ -91,7 +93,8 @@ ZIPC_API int zipc_queue_open_or_create(zipc_segment *segment, const char *name,
 /*
  * Closes the handle and gives back the roles that it took; NULL is allowed. The queue and its items
  * stay. Commit, abort, release or requeue what the handle has claimed first: a claim left open
- * stays this process's until it ends. Since 0.1.
+ * stays this process's until it ends (or is given up, where one process pushes and one pops).
+ * Since 0.1.
  */
 ZIPC_API void zipc_queue_close(zipc_queue *queue);
 
@@ -132,8 +135,9 @@ ZIPC_API int zipc_queue_pop_n(zipc_queue *queue, void *out_elements, size_t coun
 /*
  * Copies the oldest element without taking it. Any attachment may, also a read-only one, also one
  * that does not hold the consumer's role.
- * Returns 0; -EAGAIN (nothing finished at the head); -EPIPE (shut down and drained); -ESTALE
- * (read-only, and the queue was removed); -EBADMSG. Since 0.1.
+ * Returns 0; -EAGAIN (nothing finished at the head); -EPIPE (shut down and drained; where one process
+ * pushes and one pops perhaps not before a pop said so); -ESTALE (read-only, and the queue was
+ * removed); -EBADMSG. Since 0.1.
  */
 ZIPC_API int zipc_queue_peek(zipc_queue *queue, void *out_element);
 
@@ -142,8 +146,9 @@ ZIPC_API int zipc_queue_peek(zipc_queue *queue, void *out_element);
 /*
  * Claims the next slot and gives its address, to be filled in place; the content is undefined
  * before. Several may be open at a time. Returns as push.
- * The ticket goes to exactly one of commit and abort, by any thread of this process. Crash: the
- * slot of a dead process is skipped. Since 0.1.
+ * The ticket goes to exactly one of commit and abort, by any thread of this process (through the
+ * handle that holds the role, where one process pushes and one pops). Crash: the slot of a dead
+ * process is skipped. Since 0.1.
  */
 ZIPC_API int zipc_queue_reserve(zipc_queue *queue, int64_t timeout_ns, void **out_element,
 				uint64_t *out_ticket);
@@ -159,7 +164,8 @@ ZIPC_API int zipc_queue_abort(zipc_queue *queue, uint64_t ticket);
 
 /*
  * Takes the oldest element and gives its address; it may be read (and scribbled on) until release.
- * Returns as pop. The ticket goes to exactly one of release and requeue, by any thread. Since 0.1.
+ * Returns as pop. The ticket goes to exactly one of release and requeue, by any thread (through the
+ * handle that holds the role, where one process pushes and one pops). Since 0.1.
  */
 ZIPC_API int zipc_queue_acquire(zipc_queue *queue, int64_t timeout_ns, void **out_element,
 				uint64_t *out_ticket);

@@ -40,6 +40,8 @@
 #define MAP_NORESERVE 0
 #endif
 
+#define WIPED_BYTES ((size_t)ZI_WIPED_SIZE * ZI_WIPED_COUNT)
+
 /* ---- the process ---------------------------------------------------------------------------- */
 
 static pthread_mutex_t process_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -70,7 +72,8 @@ static void after_fork_in_child(void)
 		if (s->life_page != NULL && s->life_inherited)
 			munmap(s->life_page, ZI_PAGE);
 		s->life_page = NULL;
-		memset(s->self, 0, sizeof *s->self);
+		if (s->self->id != 0)
+			memset(s->self, 0, WIPED_BYTES);
 		memset(s->waiting, 0, sizeof s->waiting);
 		s->interrupted = 0;
 		s->interrupting = 0;
@@ -435,7 +438,7 @@ static void destroy(zipc_segment *s)
 	if (s->base != NULL)
 		munmap(s->base, s->max_size);
 	if (s->self != NULL)
-		munmap(s->self, ZI_PAGE);
+		munmap(s->self, WIPED_BYTES);
 	if (zi_backing_is(s->query_fd, s->device, s->inode)) /* not somebody else's by now */
 		close(s->query_fd);
 	free(s->alive_cache);
@@ -457,18 +460,48 @@ static int map_segment(zipc_segment *s, uint64_t directory_offset, const char *n
 	return 0;
 }
 
-/* The page of the id must read zero in a child; without that promise fork would forge identities.
- */
+/* The id must read zero in a child; without that promise fork would forge identities. Pages beyond
+ * the first cost nothing until a piece of them is used. */
 static int map_self(zipc_segment *s, const char *name)
 {
 	void *page =
-		mmap(NULL, ZI_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, WIPED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	s->alive_cache = calloc(s->max_peers, sizeof *s->alive_cache);
 	if (page == MAP_FAILED || s->alive_cache == NULL)
 		return zi_fail(-ENOMEM, "segment '%s': out of memory", name);
 	s->self = page;
-	madvise(page, ZI_PAGE, MADV_WIPEONFORK); /* where ignored, the fork handler does it */
+	/* not the first two of each page: what is hot in a structure's header lies there in its page,
+	 * and processors take addresses that differ by whole pages for equal at first */
+	memset(s->wiped_used, 0, sizeof s->wiped_used);
+	for (uint32_t i = 0; i < ZI_WIPED_COUNT; i++)
+		if (i % (ZI_PAGE / ZI_WIPED_SIZE) < 2)
+			s->wiped_used[i / 64] |= UINT64_C(1) << i % 64;
+	madvise(page, WIPED_BYTES, MADV_WIPEONFORK); /* where ignored, the fork handler does it */
 	return 0;
+}
+
+void *zi_wiped_new(zipc_segment *segment)
+{
+	for (uint32_t i = 0; i < ZI_WIPED_COUNT / 64; i++) {
+		/* relaxed: a piece is handed from one thread to another by more than this */
+		uint64_t used = zi_load_relaxed(&segment->wiped_used[i]);
+		while (~used != 0) {
+			uint32_t bit = (uint32_t)__builtin_ctzll(~used);
+			if (!zi_cas_acq_rel(&segment->wiped_used[i], &used,
+					    used | UINT64_C(1) << bit))
+				continue;
+			void *piece =
+				(uint8_t *)segment->self + ((size_t)i * 64 + bit) * ZI_WIPED_SIZE;
+			return memset(piece, 0, ZI_WIPED_SIZE);
+		}
+	}
+	return NULL;
+}
+
+void zi_wiped_free(zipc_segment *segment, void *piece)
+{
+	size_t i = (size_t)((uint8_t *)piece - (uint8_t *)segment->self) / ZI_WIPED_SIZE;
+	zi_and_seq_cst(&segment->wiped_used[i / 64], ~(UINT64_C(1) << i % 64));
 }
 
 /* A new handle for a file that was checked; fd is reopened, not kept. */

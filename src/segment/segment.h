@@ -25,6 +25,10 @@ struct zi_self {
 	uint32_t fence_needed; /* wakers of this process must pass a barrier themselves */
 };
 
+/* Pieces of such memory; see zi_wiped_new(). */
+#define ZI_WIPED_SIZE  256u
+#define ZI_WIPED_COUNT 1024u
+
 #define ZI_WAITERS 64u /* threads of one attachment that zipc_interrupt() can reach at once */
 
 struct zipc_segment {
@@ -45,7 +49,8 @@ struct zipc_segment {
 
 	/* attachment, constant but for fork and reopening */
 	struct zi_self *self;
-	void *life_page;     /* its mapping holds our lock */
+	uint64_t wiped_used[ZI_WIPED_COUNT / 64]; /* pieces behind `self`, which is piece 0 */
+	void *life_page;			  /* its mapping holds our lock */
 	bool life_inherited; /* an emulator ignores MADV_DONTFORK: the fork handler unmaps it */
 	int query_fd;	     /* asks about locks, reserves memory; holds no lock */
 	dev_t device;
@@ -84,6 +89,13 @@ static inline struct zi_peer *zi_peer_at(const zipc_segment *segment, uint32_t s
 
 /* Bytes in use now: what the header says, but never more than the file has and we have mapped. */
 uint64_t zi_segment_size(zipc_segment *segment);
+
+/*
+ * More of such memory, for what must not be taken for its own by a forked child: a zeroed piece of
+ * ZI_WIPED_SIZE bytes; NULL when there are none left.
+ */
+void *zi_wiped_new(zipc_segment *segment);
+void zi_wiped_free(zipc_segment *segment, void *piece);
 
 /* Id of this attachment, 0 when it has to attach (again). */
 static inline uint32_t zi_self_id(const zipc_segment *segment)

@@ -2,6 +2,7 @@
 /* Queue: lifecycle, roles, hints, numbers, care. Producers and consumers have files of their own.
  */
 #include "queue.h"
+#include "queue_lines.h"
 
 #include "open.h"
 
@@ -13,6 +14,7 @@
 #define INLINE_ALIGNMENT_MAX  8u
 #define DEFAULT_ALIGNMENT_MAX 64u
 #define ALIGNMENT_MAX	      4096u
+#define BOTH_SINGLE	      (ZIPC_QUEUE_SINGLE_PRODUCER | ZIPC_QUEUE_SINGLE_CONSUMER)
 #define KNOWN_FLAGS                                                                                \
 	(ZIPC_QUEUE_SINGLE_PRODUCER | ZIPC_QUEUE_SINGLE_CONSUMER | ZIPC_QUEUE_AT_LEAST_ONCE)
 
@@ -24,6 +26,20 @@ static bool lies_apart(uint64_t element_size, uint32_t alignment, uint32_t flags
 	       (flags & ZIPC_QUEUE_AT_LEAST_ONCE) != 0;
 }
 
+/* Room for the capacity, one line for a start in the middle, and some to keep the ends apart. */
+static void line_geometry(uint64_t stride, uint64_t capacity, struct zi_queue_geometry *out)
+{
+	uint64_t n = (ZI_QUEUE_LINE - sizeof(uint64_t)) / stride;
+	n = n < ZI_QUEUE_LINE_MOST ? n : ZI_QUEUE_LINE_MOST;
+	uint64_t least = (capacity + n - 1) / n;
+	out->per_line = (uint32_t)n;
+	out->lines = least + 1 + (least < ZI_QUEUE_LINES_APART ? least : ZI_QUEUE_LINES_APART);
+	out->slot_stride = ZI_QUEUE_LINE;
+	out->elements = out->slots + sizeof(uint64_t);
+	out->element_stride = stride;
+	out->size = out->slots + out->lines * ZI_QUEUE_LINE;
+}
+
 bool zi_queue_geometry(uint64_t element_size, uint64_t capacity, uint32_t alignment, uint32_t flags,
 		       struct zi_queue_geometry *out)
 {
@@ -33,6 +49,11 @@ bool zi_queue_geometry(uint64_t element_size, uint64_t capacity, uint32_t alignm
 		return false;
 	out->shift = (uint32_t)__builtin_ctzll(capacity);
 	out->slots = sizeof(struct zi_queue);
+	out->lines = out->per_line = 0;
+	if (!lies_apart(element_size, alignment, flags) && (flags & BOTH_SINGLE) == BOTH_SINGLE) {
+		line_geometry(zi_align_up(element_size, alignment), capacity, out);
+		return true;
+	}
 	if (!lies_apart(element_size, alignment, flags)) {
 		out->slot_stride = zi_align_up(sizeof(uint64_t) + element_size, sizeof(uint64_t));
 		out->elements = out->slots + sizeof(uint64_t);
@@ -61,8 +82,9 @@ int zi_queue_bind(zipc_queue *queue, zipc_segment *segment)
 	struct zi_queue_geometry g;
 	queue->segment = segment;
 	queue->self = segment->self;
-	queue->producer = queue->fast_producer = ZI_QUEUE_NO_ID;
-	queue->consumer = queue->fast_consumer = ZI_QUEUE_NO_ID;
+	queue->fast_in = queue->fast_out = &zi_line_nothing;
+	queue->producer = ZI_QUEUE_NO_ID;
+	queue->consumer = ZI_QUEUE_NO_ID;
 	queue->fast_many_push = queue->fast_many_pop = ZI_QUEUE_NO_ID;
 	if ((view->flags & ~KNOWN_FLAGS) != 0)
 		return zi_fail(-EPROTONOSUPPORT,
@@ -76,6 +98,8 @@ int zi_queue_bind(zipc_queue *queue, zipc_segment *segment)
 	queue->slot_stride = (uint32_t)g.slot_stride;
 	queue->element_stride = (uint32_t)g.element_stride;
 	queue->element_size = (uint32_t)view->element_size;
+	queue->lines = g.lines;
+	queue->per_line = g.per_line;
 	queue->mask = view->capacity - 1;
 	queue->shift = g.shift;
 	queue->flags = view->flags;
@@ -144,6 +168,12 @@ uint64_t zi_queue_settle_head(const zipc_queue *queue, uint64_t hint)
 static uint64_t role_word(const zipc_queue *queue, uint32_t id)
 {
 	return queue->nonce << ZI_ID_BITS | id;
+}
+
+int zi_queue_role_dead(const zipc_queue *queue, const uint64_t *role)
+{
+	uint32_t owner = (uint32_t)zi_load_acquire(role) & ZI_ID_MASK;
+	return owner == 0 ? 1 : zi_peer_dead(queue->segment, owner);
 }
 
 int zi_queue_take_role(zipc_queue *queue, uint64_t *role, uint32_t me, const char *what)
@@ -258,6 +288,12 @@ int zipc_queue_create(zipc_segment *segment, const char *name, uint64_t element_
 		return r;
 	}
 	zi_queue_bind(queue, segment);
+	r = zi_lines_bind(queue);
+	if (r < 0) {
+		zi_object_abandon(&queue->object);
+		free(queue);
+		return r;
+	}
 	zi_object_publish(&queue->object);
 	*out_queue = queue;
 	return 0;
@@ -279,6 +315,8 @@ int zipc_queue_open(zipc_segment *segment, const char *name, uint64_t element_si
 		return r;
 	}
 	r = zi_queue_bind(queue, segment);
+	if (r == 0)
+		r = zi_lines_bind(queue);
 	if (r < 0)
 		zipc_queue_close(queue);
 	else
@@ -302,19 +340,30 @@ int zipc_queue_open_or_create(zipc_segment *segment, const char *name, uint64_t 
 	return zi_structure_undecided(name, "queue");
 }
 
+/* A forked child's handle says what its parent was. */
+static void leave_roles(zipc_queue *queue)
+{
+	uint32_t me = zi_self_id(queue->segment);
+	if (queue->producer == me) {
+		if (queue->lines == 0)
+			zi_queue_hint(&queue->shared->tail, queue->tail);
+		zi_queue_drop_role(queue, &queue->shared->producer, me);
+	}
+	if (queue->consumer == me) {
+		if (queue->lines == 0)
+			zi_queue_hint(&queue->shared->head, queue->head);
+		else
+			zi_lines_drop_held(queue, zi_load_relaxed(&queue->shared->held));
+		zi_queue_drop_role(queue, &queue->shared->consumer, me);
+	}
+}
+
 void zipc_queue_close(zipc_queue *queue)
 {
 	if (queue == NULL)
 		return;
-	/* a forked child's handle says what its parent was */
-	if (queue->producer == zi_self_id(queue->segment)) {
-		zi_queue_hint(&queue->shared->tail, queue->tail.position);
-		zi_queue_drop_role(queue, &queue->shared->producer, queue->producer);
-	}
-	if (queue->consumer == zi_self_id(queue->segment)) {
-		zi_queue_hint(&queue->shared->head, queue->head.position);
-		zi_queue_drop_role(queue, &queue->shared->consumer, queue->consumer);
-	}
+	leave_roles(queue);
+	zi_lines_unbind(queue);
 	zi_object_close(&queue->object);
 	free(queue);
 }
@@ -330,7 +379,7 @@ int zipc_queue_shutdown(zipc_queue *queue)
 	if (me < 0)
 		return me;
 	/* SHUT-W1 seq_cst: producers see it after their claim, or their claim is seen by whoever
-	 * saw this. Pairs with SHUT-R1 and SHUT-R2. CRASH: shut down, the sleepers learn it at the
+	 * saw this. Pairs with SHUT-R1, SHUT-R2 and LINES-R3. CRASH: shut down, the sleepers learn it at the
 	 * end of their slices. */
 	zi_store_seq_cst(&queue->shared->shut_down, 1u);
 	zi_gate_wake_all(&queue->shared->items_gate);
@@ -384,10 +433,21 @@ struct numbers {
 	uint64_t taken; /* at-least-once: acquired and not released */
 };
 
+static struct numbers count_lines(zipc_queue *queue)
+{
+	struct zi_queue *shared = queue->shared;
+	struct numbers n = {.head = zi_load_acquire(&shared->head)};
+	n.tail = zi_load_acquire(&shared->ended) == ZI_END_DRAINED ? n.head : zi_lines_tail(queue);
+	n.size = n.tail - n.head < queue->mask + 1 ? n.tail - n.head : queue->mask + 1;
+	return n;
+}
+
 static struct numbers count(zipc_queue *queue)
 {
 	struct zi_queue *shared = queue->shared;
 	struct numbers n;
+	if (queue->lines != 0)
+		return count_lines(queue);
 	/* the head first: then the tail cannot be behind it but by its own staleness */
 	n.head = zi_queue_settle_head(queue, zi_load_relaxed(&shared->head));
 	n.tail = zi_queue_settle_tail(queue, zi_load_relaxed(&shared->tail));
@@ -416,6 +476,8 @@ bool zipc_queue_is_empty(zipc_queue *queue)
 bool zipc_queue_is_full(zipc_queue *queue)
 {
 	/* what is taken and not released leaves no room either */
+	if (queue->lines != 0)
+		return zi_lines_full(queue);
 	uint64_t tail = zi_queue_settle_tail(queue, zi_load_relaxed(&queue->shared->tail));
 	return zi_load_relaxed(zi_queue_word(queue, tail)) !=
 	       zi_queue_state(queue, tail, 0, ZI_SLOT_FREE);
@@ -488,8 +550,7 @@ static int resolve_slot(zipc_queue *queue, uint64_t *word)
 static int resolve_role(zipc_queue *queue, uint64_t *role)
 {
 	uint64_t seen = zi_load_acquire(role);
-	uint32_t owner = (uint32_t)seen & ZI_ID_MASK;
-	int dead = owner == 0 ? 0 : zi_peer_dead(queue->segment, owner);
+	int dead = seen == 0 ? 0 : zi_queue_role_dead(queue, &seen);
 	return dead <= 0 ? dead : zi_cas_acq_rel(role, &seen, UINT64_C(0));
 }
 
@@ -498,12 +559,15 @@ int zi_queue_resolve(zipc_segment *segment, const struct zi_view *view)
 	zipc_queue queue = {.object.view = *view};
 	if (zi_queue_bind(&queue, segment) < 0)
 		return 0; /* damage is for verify */
-	int n = 0, r = resolve_role(&queue, &queue.shared->producer);
+	int n = 0, r = queue.lines != 0 ? zi_lines_resolve(&queue) : 0;
+	n += r > 0 ? r : 0;
+	if (r >= 0)
+		r = resolve_role(&queue, &queue.shared->producer);
 	n += r > 0;
 	if (r >= 0)
 		r = resolve_role(&queue, &queue.shared->consumer);
 	n += r > 0;
-	for (uint64_t i = 0; i <= queue.mask && r >= 0; i++) {
+	for (uint64_t i = 0; queue.lines == 0 && i <= queue.mask && r >= 0; i++) {
 		r = resolve_slot(&queue, zi_queue_word(&queue, i));
 		n += r > 0;
 	}
@@ -530,6 +594,10 @@ void zi_queue_verify(zipc_segment *segment, const struct zi_view *view, struct z
 	zipc_queue queue = {.object.view = *view};
 	if (zi_queue_bind(&queue, segment) < 0) {
 		zi_report_add(report, "queue '%s': its sizes do not fit its memory", view->name);
+		return;
+	}
+	if (queue.lines != 0) {
+		zi_lines_verify(&queue, report);
 		return;
 	}
 	for (uint64_t i = 0; i <= queue.mask; i++) {

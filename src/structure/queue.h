@@ -15,6 +15,9 @@
  * Orders: READY is stored with release and read with acquire (QUEUE-W1, QUEUE-R1: the element);
  * FREE likewise (QUEUE-W2, QUEUE-R2: the reader is done with it). Claims by CAS are seq_cst because
  * the look at shut_down must come after (see queue_push.c); takes acquire.
+ *
+ * A queue of one producer and one consumer with small elements has lines in place of slots: see
+ * queue_lines.h.
  */
 #ifndef ZI_STRUCTURE_QUEUE_H
 #define ZI_STRUCTURE_QUEUE_H
@@ -37,21 +40,33 @@ struct zi_queue_geometry {
 	uint64_t elements; /* offset of the first element */
 	uint64_t slot_stride;
 	uint64_t element_stride;
-	uint64_t size;	/* of the block */
-	uint32_t shift; /* capacity = 1 << shift */
+	uint64_t size;	   /* of the block */
+	uint64_t lines;	   /* 0 = it has slots */
+	uint32_t per_line; /* elements */
+	uint32_t shift;	   /* capacity = 1 << shift */
 };
 
 #define ZI_QUEUE_NO_ID	     UINT32_MAX
 #define ZI_QUEUE_FAST_STRIDE 16u
 #define ZI_QUEUE_FAST_WORDS  (ZI_QUEUE_FAST_STRIDE / sizeof(uint64_t))
 
-/* A position, and what the fast path would have to compute from it each time. */
-struct zi_cursor {
-	uint64_t *word;
-	uint64_t free;	/* the word of its lap, FREE */
-	uint64_t *stop; /* the word at which the cursor is set anew: every 64th, and the end */
-	uint64_t position;
+/*
+ * Lines: where the producer, or the consumer, is. The two lie in memory that a forked child finds
+ * zeroed, so that next == stop there, and no fast path goes on in the parent's place.
+ */
+struct zi_line_end {
+	uint8_t *next; /* the element that is next */
+	uint8_t *stop; /* up to here all is known to be free, or there */
+	struct zi_queue *shared;
+	uint64_t *line;
+	uint64_t word;	   /* producer: the line's word; consumer: the same, but only its lap */
+	uint64_t first;	   /* position of the line's first element */
+	uint64_t position; /* consumer: of the next element, as head */
+	uint64_t freed;	   /* producer: every position below was free when it last looked */
+	uint64_t pad[8];
 };
+
+static_assert(sizeof(struct zi_line_end) == 128, "each on lines of its own");
 
 struct zipc_queue {
 	struct zi_object object;
@@ -59,6 +74,8 @@ struct zipc_queue {
 	/* constant after open; all that a call needs, on one line */
 	_Alignas(128) struct zi_queue *shared;
 	const struct zi_self *self;
+	struct zi_line_end *fast_in;
+	struct zi_line_end *fast_out;
 	uint8_t *slots;
 	uint8_t *elements;
 	uint64_t mask; /* capacity - 1 */
@@ -67,21 +84,29 @@ struct zipc_queue {
 	uint32_t element_size;
 	uint32_t shift; /* capacity = 1 << shift */
 	uint32_t flags;
+	uint32_t per_line;
+	uint64_t lines;		 /* 0 = it has slots */
 	uint32_t fast_many_push; /* the id for which the fast path of many producers is good */
 	uint32_t fast_many_pop;	 /* ... of many consumers */
 
 	zipc_segment *segment;
 	uint64_t nonce; /* tells this handle's roles from those of another handle of the process */
 
+	/* lines: where the ends are, and the same for the fast paths; or, when those are not good, an
+	 * end at which there is never anything to do */
+	struct zi_line_end *in;
+	struct zi_line_end *out;
+	bool wiped; /* they lie in such memory; else there was none left, and no fast path */
+	uint64_t held_from; /* the oldest acquisition that is not released */
+	uint64_t *released; /* a bit for each position from there on, once needed */
+
 	/* the single producer's own */
-	_Alignas(128) struct zi_cursor tail;
-	uint32_t producer;	/* the id for which the role is ours, or ZI_QUEUE_NO_ID */
-	uint32_t fast_producer; /* the same, if the fast path is good */
+	_Alignas(128) uint64_t tail; /* slots: the next position */
+	uint32_t producer;	     /* the id for which the role is ours, or ZI_QUEUE_NO_ID */
 
 	/* the single consumer's own */
-	_Alignas(128) struct zi_cursor head;
+	_Alignas(128) uint64_t head;
 	uint32_t consumer;
-	uint32_t fast_consumer;
 	int64_t looked_ns; /* at-least-once: when the window was looked through last */
 };
 
@@ -113,6 +138,9 @@ static inline uint64_t zi_queue_window_start(const zipc_queue *queue, uint64_t h
 	uint64_t done = zi_load_relaxed(&queue->shared->done);
 	return head - done > capacity ? head - capacity : done;
 }
+
+/* Is nobody alive behind this role? 1, 0, or what asking says. */
+int zi_queue_role_dead(const zipc_queue *queue, const uint64_t *role);
 
 /* Takes a single role for this handle: 0; -EBUSY while a living process has it; -EBADF. */
 int zi_queue_take_role(zipc_queue *queue, uint64_t *role, uint32_t me, const char *what);
@@ -193,19 +221,6 @@ static inline void zi_queue_hint(uint64_t *hint, uint64_t position)
 		zi_store_relaxed(hint, position);
 }
 
-/* Puts a cursor at a position. */
-static inline void zi_cursor_set(struct zi_cursor *cursor, const zipc_queue *queue,
-				 uint64_t position)
-{
-	uint64_t index = position & queue->mask, stop = (index | (ZI_HINT_EVERY - 1)) + 1;
-	if (stop > queue->mask + 1)
-		stop = queue->mask + 1;
-	cursor->position = position;
-	cursor->word = zi_queue_word(queue, position);
-	cursor->stop = (uint64_t *)(void *)(queue->slots + stop * queue->slot_stride);
-	cursor->free = zi_queue_state(queue, position, 0, ZI_SLOT_FREE);
-}
-
 /*
  * Is this a queue for the fast paths: elements of 8 bytes in their slots, no delivery counts, and
  * no barrier of our own needed before a gate is looked at?
@@ -221,8 +236,7 @@ static inline bool zi_queue_fast(const zipc_queue *queue)
 static inline bool zi_queue_gates_occupied(const zipc_queue *queue)
 {
 	zi_gate_order(queue->self);
-	return zi_gate_occupied(&queue->shared->items_gate) ||
-	       zi_gate_occupied(&queue->shared->space_gate);
+	return zi_gates_occupied(&queue->shared->gates);
 }
 
 #endif

@@ -4,6 +4,7 @@
  * same. Nothing is written, so read-only attachments may.
  */
 #include "queue.h"
+#include "queue_lines.h"
 
 #include "open.h"
 
@@ -62,8 +63,9 @@ int zipc_queue_peek(zipc_queue *queue, void *out_element)
 	if (r < 0)
 		return r;
 	uint64_t head = 0;
-	r = peek_once(queue, out_element, &head);
-	if (r == -EAGAIN && zi_queue_consider_end(queue) == 1) {
+	r = queue->lines != 0 ? zi_lines_peek(queue, out_element)
+			      : peek_once(queue, out_element, &head);
+	if (r == -EAGAIN && queue->lines == 0 && zi_queue_consider_end(queue) == 1) {
 		r = peek_once(queue, out_element, &head);
 		if (r == -EAGAIN)
 			r = zi_queue_drained(queue, head);

@@ -9,6 +9,7 @@
  * every 64th pop, and taken in place by one CAS; no room is needed for it.
  */
 #include "queue.h"
+#include "queue_lines.h"
 
 #include "open.h"
 
@@ -219,8 +220,7 @@ static int producer_busy(zipc_queue *queue)
 	/* BUSY-R1 acquire: after the barrier; READY before 0. Pairs with BUSY-W1 and BUSY-W2. */
 	if (zi_load_acquire(&shared->busy) == 0)
 		return 0;
-	uint32_t owner = (uint32_t)zi_load_relaxed(&shared->producer) & ZI_ID_MASK;
-	int dead = owner == 0 ? 1 : zi_peer_dead(queue->segment, owner);
+	int dead = zi_queue_role_dead(queue, &shared->producer);
 	return dead < 0 ? dead : dead == 0;
 }
 
@@ -342,11 +342,8 @@ static int enter_single(zipc_queue *queue, uint32_t me)
 	int r = zi_queue_take_role(queue, &queue->shared->consumer, me, "consumer");
 	if (r < 0)
 		return r;
-	zi_cursor_set(&queue->head, queue,
-		      zi_queue_settle_head(queue, zi_load_relaxed(&queue->shared->head)));
+	queue->head = zi_queue_settle_head(queue, zi_load_relaxed(&queue->shared->head));
 	queue->consumer = me;
-	queue->fast_consumer =
-		zi_queue_fast(queue) && zi_queue_plain_consumer(queue) ? me : ZI_QUEUE_NO_ID;
 	return 0;
 }
 
@@ -360,13 +357,13 @@ static inline bool ready_at(const zipc_queue *queue, uint64_t position)
 /* Makes sure that something is ready at queue->head: 0, -EAGAIN, -EPIPE, ... */
 static int find_item_single(zipc_queue *queue, bool *named)
 {
-	uint64_t p = queue->head.position, seen;
+	uint64_t p = queue->head, seen;
 	if (zi_likely(ready_at(queue, p)))
 		return 0;
 	for (int look = 0;; look++) {
 		int r = find_ready(queue, &p, &seen, named);
-		if (p != queue->head.position) { /* holes were skipped */
-			zi_cursor_set(&queue->head, queue, p);
+		if (p != queue->head) { /* holes were skipped */
+			queue->head = p;
 			zi_queue_hint(&queue->shared->head, p);
 		}
 		if (r != -EAGAIN)
@@ -382,8 +379,8 @@ static int find_item_single(zipc_queue *queue, bool *named)
 /* Moves the consumer on. */
 static void advance_single(zipc_queue *queue, uint64_t to)
 {
-	uint64_t from = queue->head.position;
-	zi_cursor_set(&queue->head, queue, to);
+	uint64_t from = queue->head;
+	queue->head = to;
 	if ((from ^ to) >= ZI_HINT_EVERY)
 		zi_queue_hint(&queue->shared->head, to);
 }
@@ -399,27 +396,6 @@ static uint64_t read_run(zipc_queue *queue, uint64_t from, uint8_t *out_elements
 	return p;
 }
 
-/* The same for a fast queue, slot by slot without arithmetic. */
-static uint64_t read_run_fast(zipc_queue *queue, uint64_t from, uint8_t *out_elements, size_t count)
-{
-	uint64_t p = from, end = from + count;
-	while (p != end) {
-		uint64_t *word = zi_queue_word(queue, p);
-		uint64_t ready = zi_queue_state(queue, p, 0, ZI_SLOT_READY);
-		uint64_t over = zi_queue_over(queue, p), lap_end = (p | queue->mask) + 1;
-		for (uint64_t stop = lap_end - p < end - p ? lap_end : end; p != stop; p++) {
-			/* QUEUE-R1 acquire, QUEUE-W2 release, as in read_run() */
-			if (zi_load_acquire(word) != ready)
-				return p;
-			memcpy(out_elements, word + 1, 8);
-			zi_store_release(word, over);
-			word += ZI_QUEUE_FAST_WORDS;
-			out_elements += 8;
-		}
-	}
-	return p;
-}
-
 static int pop_single(zipc_queue *queue, uint32_t me, uint8_t *out_elements, size_t count,
 		      bool *named)
 {
@@ -428,9 +404,8 @@ static int pop_single(zipc_queue *queue, uint32_t me, uint8_t *out_elements, siz
 		r = find_item_single(queue, named);
 	if (r < 0)
 		return r;
-	uint64_t from = queue->head.position;
-	uint64_t to = queue->fast_consumer == me ? read_run_fast(queue, from, out_elements, count)
-						 : read_run(queue, from, out_elements, count);
+	uint64_t from = queue->head;
+	uint64_t to = read_run(queue, from, out_elements, count);
 	advance_single(queue, to);
 	for (uint64_t p = from; p != to && zi_queue_gates_occupied(queue); p++)
 		wake_sleepers(queue, to);
@@ -445,7 +420,7 @@ static int acquire_single(zipc_queue *queue, uint32_t me, uint64_t *position, bo
 		r = find_item_single(queue, named);
 	if (r < 0)
 		return r;
-	uint64_t p = queue->head.position;
+	uint64_t p = queue->head;
 	/* CRASH: TAKEN(p, me); dropped by zi_queue_heal_taken() */
 	zi_store_release(zi_queue_word(queue, p), zi_queue_state(queue, p, me, ZI_SLOT_TAKEN));
 	advance_single(queue, p + 1);
@@ -472,6 +447,8 @@ static int check_role(zipc_queue *queue, uint32_t me)
 static int attempt_pop(void *arg, bool *named)
 {
 	struct pop_request *r = arg;
+	if (r->queue->lines != 0)
+		return zi_lines_pop(r->queue, r->me, r->out_elements, r->count, named);
 	return zi_queue_plain_consumer(r->queue)
 		       ? pop_single(r->queue, r->me, r->out_elements, r->count, named)
 		       : pop_many(r->queue, r->me, r->out_elements, r->count, named);
@@ -480,6 +457,8 @@ static int attempt_pop(void *arg, bool *named)
 static int attempt_acquire(void *arg, bool *named)
 {
 	struct pop_request *r = arg;
+	if (r->queue->lines != 0)
+		return zi_lines_acquire(r->queue, r->me, &r->position, named);
 	return zi_queue_plain_consumer(r->queue)
 		       ? acquire_single(r->queue, r->me, &r->position, named)
 		       : take_or_end(r->queue, r->me, &r->position, named);
@@ -519,40 +498,11 @@ static __attribute__((noinline)) int pop_slowly(zipc_queue *queue, void *out_ele
 	return r < 0 ? r : 0;
 }
 
-/* ---- the fast paths: elements of 8 bytes, and nothing out of the ordinary; see queue_push.c ----
- */
-
-static __attribute__((noinline)) int end_of_stretch(zipc_queue *queue)
-{
-	uint64_t p = queue->head.position;
-	zi_cursor_set(&queue->head, queue, p);
-	zi_queue_hint(&queue->shared->head, p);
-	wake_after_pop(queue, p);
-	return 0;
-}
+/* ---- the fast paths: nothing out of the ordinary; see queue_push.c ----------------------------- */
 
 static __attribute__((noinline, cold)) int wake_and_return(zipc_queue *queue, uint64_t next)
 {
 	wake_sleepers(queue, next);
-	return 0;
-}
-
-static inline int pop_fast_single(zipc_queue *queue, void *out_element, int64_t timeout_ns)
-{
-	struct zi_cursor *head = &queue->head;
-	uint64_t *word = head->word, free = head->free;
-	/* QUEUE-R1 acquire, as in find_ready() */
-	if (zi_unlikely(zi_load_acquire(word) != (free | ZI_SLOT_READY)))
-		return pop_slowly(queue, out_element, timeout_ns);
-	memcpy(out_element, word + 1, 8);
-	/* QUEUE-W2 release, as in free_slot() */
-	zi_store_release(word, free + ZI_SLOT_LAP);
-	head->position++;
-	head->word = word + ZI_QUEUE_FAST_WORDS;
-	if (zi_unlikely(head->word == head->stop))
-		return end_of_stretch(queue);
-	if (zi_unlikely(zi_queue_gates_occupied(queue)))
-		return wake_and_return(queue, head->position);
 	return 0;
 }
 
@@ -570,19 +520,44 @@ static inline int pop_fast_many(zipc_queue *queue, uint32_t me, void *out_elemen
 	zi_store_release(word, free + ZI_SLOT_LAP); /* QUEUE-W2, as in free_slot() */
 	/* relaxed: a hint; it came from here, so going back is rare and does no harm */
 	zi_store_relaxed(&shared->head, p + 1);
-	if (zi_unlikely(zi_queue_gates_occupied(queue)))
+	zi_compiler_barrier(); /* as zi_gate_order() where no fence is needed */
+	if (zi_unlikely(zi_gates_occupied(&shared->gates)))
 		return wake_and_return(queue, p + 1);
 	return 0;
 }
 
-int zipc_queue_pop(zipc_queue *queue, void *out_element, int64_t timeout_ns)
+static inline int pop_line(zipc_queue *queue, struct zi_line_end *end, void *out_element)
+{
+	zi_line_get(end, out_element);
+	zi_compiler_barrier(); /* as zi_gate_order() where no fence is needed */
+	return zi_unlikely(zi_gate_occupied(&end->shared->space_gate)) ? zi_lines_popped(queue) : 0;
+}
+
+static __attribute__((noinline)) int pop_next_line(zipc_queue *queue, void *out_element,
+						   int64_t timeout_ns)
+{
+	if (!zi_line_more(queue))
+		return pop_slowly(queue, out_element, timeout_ns);
+	return pop_line(queue, queue->out, out_element);
+}
+
+static __attribute__((noinline)) int pop_other(zipc_queue *queue, void *out_element,
+					       int64_t timeout_ns)
 {
 	uint32_t me = zi_load_relaxed(&queue->self->id);
-	if (zi_likely(me == queue->fast_consumer))
-		return pop_fast_single(queue, out_element, timeout_ns);
 	if (zi_likely(me == zi_load_relaxed(&queue->fast_many_pop)))
 		return pop_fast_many(queue, me, out_element, timeout_ns);
+	if (me == queue->consumer && queue->fast_out != &zi_line_nothing)
+		return pop_next_line(queue, out_element, timeout_ns);
 	return pop_slowly(queue, out_element, timeout_ns);
+}
+
+int zipc_queue_pop(zipc_queue *queue, void *out_element, int64_t timeout_ns)
+{
+	struct zi_line_end *end = queue->fast_out;
+	if (zi_likely(end->next != end->stop) || zi_line_more_here(end))
+		return pop_line(queue, end, out_element);
+	return pop_other(queue, out_element, timeout_ns);
 }
 
 int zipc_queue_pop_n(zipc_queue *queue, void *out_elements, size_t count, int64_t timeout_ns)
@@ -611,8 +586,9 @@ int zipc_queue_acquire(zipc_queue *queue, int64_t timeout_ns, void **out_element
 		r = wait_for_items(&request, attempt_acquire, timeout_ns);
 	if (r < 0)
 		return r;
-	chain(queue, request.position + 1);
-	*out_element = zi_queue_element(queue, request.position);
+	if (queue->lines == 0)
+		chain(queue, request.position + 1);
+	*out_element = zi_queue_place(queue, request.position);
 	*out_ticket = request.position;
 	return 0;
 }
@@ -624,8 +600,9 @@ static int check_acquisition(zipc_queue *queue, uint64_t ticket)
 	if (me < 0)
 		return me;
 	/* relaxed: our own store, or not ours */
-	uint64_t w = zi_load_relaxed(zi_queue_word(queue, ticket));
-	if (w == zi_queue_state(queue, ticket, (uint32_t)me, ZI_SLOT_TAKEN))
+	if (queue->lines != 0 ? zi_lines_acquired(queue, (uint32_t)me, ticket)
+			      : zi_load_relaxed(zi_queue_word(queue, ticket)) ==
+					zi_queue_state(queue, ticket, (uint32_t)me, ZI_SLOT_TAKEN))
 		return 0;
 	return zi_fail(-ESTALE, "queue '%s': %llu is not an acquisition of this process",
 		       queue->object.view.name, (unsigned long long)ticket);
@@ -644,6 +621,10 @@ int zipc_queue_release(zipc_queue *queue, uint64_t ticket)
 	int r = check_acquisition(queue, ticket);
 	if (r < 0)
 		return r;
+	if (queue->lines != 0) {
+		zi_lines_release(queue, ticket);
+		return 0;
+	}
 	free_slot(queue, ticket);
 	wake_after_pop(queue, ticket + 1);
 	return 0;

@@ -11,6 +11,7 @@
  * for it.
  */
 #include "queue.h"
+#include "queue_lines.h"
 
 #include "open.h"
 
@@ -243,10 +244,8 @@ static int enter_single(zipc_queue *queue, uint32_t me)
 		return r;
 	/* what a dead producer left there; release as BUSY-W2 */
 	zi_store_release(&queue->shared->busy, 0u);
-	zi_cursor_set(&queue->tail, queue,
-		      zi_queue_settle_tail(queue, zi_load_relaxed(&queue->shared->tail)));
+	queue->tail = zi_queue_settle_tail(queue, zi_load_relaxed(&queue->shared->tail));
 	queue->producer = me;
-	queue->fast_producer = zi_queue_fast(queue) ? me : ZI_QUEUE_NO_ID;
 	return 0;
 }
 
@@ -274,11 +273,11 @@ static inline void end_single(zipc_queue *queue)
 /* Makes sure that there is room at queue->tail: 0, -EAGAIN, -EPIPE, ... */
 static int find_room_single(zipc_queue *queue, bool *named)
 {
-	uint64_t p = queue->tail.position, seen;
+	uint64_t p = queue->tail, seen;
 	if (zi_likely(room_at(queue, p)))
 		return 0;
 	int r = find_free(queue, &p, &seen, named);
-	zi_cursor_set(&queue->tail, queue, p);
+	queue->tail = p;
 	zi_queue_hint(&queue->shared->tail, p);
 	if (r == -EAGAIN)
 		note_full(queue);
@@ -288,8 +287,8 @@ static int find_room_single(zipc_queue *queue, bool *named)
 /* Moves the producer on. */
 static void advance_single(zipc_queue *queue, uint64_t to)
 {
-	uint64_t from = queue->tail.position;
-	zi_cursor_set(&queue->tail, queue, to);
+	uint64_t from = queue->tail;
+	queue->tail = to;
 	if ((from ^ to) >= ZI_HINT_EVERY)
 		note_progress(queue, to);
 }
@@ -306,28 +305,6 @@ static uint64_t write_run(zipc_queue *queue, uint64_t from, const uint8_t *eleme
 	return p;
 }
 
-/* The same for a fast queue, slot by slot without arithmetic. */
-static uint64_t write_run_fast(zipc_queue *queue, uint64_t from, const uint8_t *elements,
-			       size_t count)
-{
-	uint64_t p = from, end = from + count;
-	while (p != end) {
-		uint64_t *word = zi_queue_word(queue, p);
-		uint64_t free = zi_queue_state(queue, p, 0, ZI_SLOT_FREE);
-		uint64_t lap_end = (p | queue->mask) + 1;
-		for (uint64_t stop = lap_end - p < end - p ? lap_end : end; p != stop; p++) {
-			/* QUEUE-R2 acquire, QUEUE-W1 release, as in write_run() */
-			if (zi_load_acquire(word) != free)
-				return p;
-			memcpy(word + 1, elements, 8);
-			zi_store_release(word, free | ZI_SLOT_READY);
-			word += ZI_QUEUE_FAST_WORDS;
-			elements += 8;
-		}
-	}
-	return p;
-}
-
 static int push_single(zipc_queue *queue, uint32_t me, const uint8_t *elements, size_t count,
 		       bool *named)
 {
@@ -338,9 +315,8 @@ static int push_single(zipc_queue *queue, uint32_t me, const uint8_t *elements, 
 		return r;
 	if (!begin_single(queue))
 		return -EPIPE;
-	uint64_t from = queue->tail.position;
-	uint64_t to = queue->fast_producer == me ? write_run_fast(queue, from, elements, count)
-						 : write_run(queue, from, elements, count);
+	uint64_t from = queue->tail;
+	uint64_t to = write_run(queue, from, elements, count);
 	end_single(queue);
 	advance_single(queue, to);
 	for (uint64_t p = from; p != to && zi_queue_gates_occupied(queue); p++)
@@ -358,7 +334,7 @@ static int reserve_single(zipc_queue *queue, uint32_t me, uint64_t *position, bo
 		return r;
 	if (!begin_single(queue))
 		return -EPIPE;
-	uint64_t p = queue->tail.position;
+	uint64_t p = queue->tail;
 	/* CRASH: CLAIMED(p, me); the consumer that comes to it frees the slot */
 	zi_store_release(zi_queue_word(queue, p), zi_queue_state(queue, p, me, ZI_SLOT_CLAIMED));
 	end_single(queue);
@@ -381,6 +357,8 @@ struct push_request {
 static int attempt_push(void *arg, bool *named)
 {
 	struct push_request *r = arg;
+	if (r->queue->lines != 0)
+		return zi_lines_push(r->queue, r->me, r->elements, r->count, named);
 	return single(r->queue) ? push_single(r->queue, r->me, r->elements, r->count, named)
 				: push_many(r->queue, r->me, r->elements, r->count, named);
 }
@@ -388,6 +366,8 @@ static int attempt_push(void *arg, bool *named)
 static int attempt_reserve(void *arg, bool *named)
 {
 	struct push_request *r = arg;
+	if (r->queue->lines != 0)
+		return zi_lines_reserve(r->queue, r->me, &r->position, named);
 	return single(r->queue) ? reserve_single(r->queue, r->me, &r->position, named)
 				: claim(r->queue, r->me, &r->position, named);
 }
@@ -406,30 +386,21 @@ static __attribute__((noinline)) int push_slowly(zipc_queue *queue, const void *
 	int me = zi_structure_enter(&queue->object);
 	if (me < 0)
 		return me;
-	if (!single(queue) && zi_queue_fast(queue))
-		zi_store_relaxed(&queue->fast_many_push, (uint32_t)me);
 	struct push_request request = {queue, (uint32_t)me, element, 1, 0};
 	bool named = false;
 	int r = attempt_push(&request, &named);
 	if (r == -EAGAIN)
 		r = wait_for_space(&request, attempt_push, timeout_ns);
+	if (r > 0 && !single(queue) && zi_queue_fast(queue))
+		zi_store_relaxed(&queue->fast_many_push, (uint32_t)me);
 	return r < 0 ? r : 0;
 }
 
-/* ---- the fast paths: elements of 8 bytes, and nothing out of the ordinary ----------------------
+/* ---- the fast paths: nothing out of the ordinary -----------------------------------------------
  *
- * The same protocol as above, laid out so that no register has to be saved: whatever is not usual
- * ends in a call of its own.
+ * The same protocols, laid out so that no register has to be saved: whatever is not usual ends in a
+ * call of its own. Many: elements of 8 bytes.
  */
-
-static __attribute__((noinline)) int end_of_stretch(zipc_queue *queue)
-{
-	uint64_t p = queue->tail.position;
-	zi_cursor_set(&queue->tail, queue, p);
-	note_progress(queue, p);
-	wake_after_push(queue, p);
-	return 0;
-}
 
 static __attribute__((noinline, cold)) int wake_and_return(zipc_queue *queue, uint64_t next)
 {
@@ -437,28 +408,10 @@ static __attribute__((noinline, cold)) int wake_and_return(zipc_queue *queue, ui
 	return 0;
 }
 
-static inline int push_fast_single(zipc_queue *queue, const void *element, int64_t timeout_ns)
-{
-	struct zi_cursor *tail = &queue->tail;
-	uint64_t *word = tail->word, free = tail->free;
-	/* QUEUE-R2 acquire, as in find_free() */
-	if (zi_unlikely(zi_load_acquire(word) != free || !begin_single(queue)))
-		return push_slowly(queue, element, timeout_ns);
-	memcpy(word + 1, element, 8);
-	/* QUEUE-W1 release, as in publish() */
-	zi_store_release(word, free | ZI_SLOT_READY);
-	end_single(queue);
-	tail->position++;
-	tail->word = word + ZI_QUEUE_FAST_WORDS;
-	if (zi_unlikely(tail->word == tail->stop))
-		return end_of_stretch(queue);
-	if (zi_unlikely(zi_queue_gates_occupied(queue)))
-		return wake_and_return(queue, tail->position);
-	return 0;
-}
-
+/* From now on shut_down is looked at before the claim, so that one hole is all. */
 static __attribute__((noinline, cold)) int withdraw(zipc_queue *queue, uint64_t position)
 {
+	zi_store_relaxed(&queue->fast_many_push, ZI_QUEUE_NO_ID);
 	give_up(queue, position);
 	return -EPIPE;
 }
@@ -470,7 +423,7 @@ static inline int push_fast_many(zipc_queue *queue, uint32_t me, const void *ele
 	uint64_t p = zi_load_relaxed(&shared->tail); /* as in claim() */
 	uint64_t *word = (uint64_t *)(void *)queue->slots + (p & queue->mask) * ZI_QUEUE_FAST_WORDS;
 	uint64_t free = zi_queue_state(queue, p, 0, ZI_SLOT_FREE), w = free;
-	if (zi_unlikely(zi_load_acquire(word) != free || zi_load_relaxed(&shared->shut_down) != 0 ||
+	if (zi_unlikely(zi_load_acquire(word) != free ||
 			!zi_cas_seq_cst(word, &w, free | (uint64_t)me << 2 | ZI_SLOT_CLAIMED)))
 		return push_slowly(queue, element, timeout_ns);
 	if (zi_unlikely(is_shut_down(queue)))
@@ -481,19 +434,52 @@ static inline int push_fast_many(zipc_queue *queue, uint32_t me, const void *ele
 	zi_store_relaxed(&shared->tail, p + 1);
 	if (zi_unlikely(p % ZI_HINT_EVERY == 0))
 		note_progress(queue, p + 1);
-	if (zi_unlikely(zi_queue_gates_occupied(queue)))
+	zi_compiler_barrier(); /* as zi_gate_order() where no fence is needed */
+	if (zi_unlikely(zi_gates_occupied(&shared->gates)))
 		return wake_and_return(queue, p + 1);
 	return 0;
 }
 
-int zipc_queue_push(zipc_queue *queue, const void *element, int64_t timeout_ns)
+static __attribute__((noinline, cold)) int end_push(zipc_queue *queue)
+{
+	return zi_lines_pushed(queue, 1) == 1 ? 0 : -EPIPE;
+}
+
+static inline int push_line(zipc_queue *queue, struct zi_line_end *end, const void *element)
+{
+	zi_line_put(end, element);
+	zi_compiler_barrier(); /* as zi_gate_order() where no fence is needed */
+	if (zi_unlikely(zi_line_news(end->shared)))
+		return end_push(queue);
+	return 0;
+}
+
+static __attribute__((noinline)) int push_next_line(zipc_queue *queue, const void *element,
+						    int64_t timeout_ns)
+{
+	if (zi_load_relaxed(&queue->shared->shut_down) != 0 || !zi_line_room(queue))
+		return push_slowly(queue, element, timeout_ns);
+	return push_line(queue, queue->in, element);
+}
+
+static __attribute__((noinline)) int push_other(zipc_queue *queue, const void *element,
+						int64_t timeout_ns)
 {
 	uint32_t me = zi_load_relaxed(&queue->self->id);
-	if (zi_likely(me == queue->fast_producer))
-		return push_fast_single(queue, element, timeout_ns);
 	if (zi_likely(me == zi_load_relaxed(&queue->fast_many_push)))
 		return push_fast_many(queue, me, element, timeout_ns);
+	if (me == queue->producer && queue->fast_in != &zi_line_nothing)
+		return push_next_line(queue, element, timeout_ns);
 	return push_slowly(queue, element, timeout_ns);
+}
+
+int zipc_queue_push(zipc_queue *queue, const void *element, int64_t timeout_ns)
+{
+	struct zi_line_end *end = queue->fast_in;
+	/* relaxed: spares a push that would be taken back; LINES-R3 decides */
+	if (zi_likely(end->next != end->stop && zi_load_relaxed(&end->shared->shut_down) == 0))
+		return push_line(queue, end, element);
+	return push_other(queue, element, timeout_ns);
 }
 
 int zipc_queue_push_n(zipc_queue *queue, const void *elements, size_t count, int64_t timeout_ns)
@@ -522,8 +508,9 @@ int zipc_queue_reserve(zipc_queue *queue, int64_t timeout_ns, void **out_element
 		r = wait_for_space(&request, attempt_reserve, timeout_ns);
 	if (r < 0)
 		return r;
-	chain(queue, request.position + 1);
-	*out_element = zi_queue_element(queue, request.position);
+	if (queue->lines == 0)
+		chain(queue, request.position + 1);
+	*out_element = zi_queue_place(queue, request.position);
 	*out_ticket = request.position;
 	return 0;
 }
@@ -535,8 +522,10 @@ static int check_reservation(zipc_queue *queue, uint64_t ticket)
 	if (me < 0)
 		return me;
 	/* relaxed: our own store, or not ours */
-	uint64_t w = zi_load_relaxed(zi_queue_word(queue, ticket));
-	if (w == zi_queue_state(queue, ticket, (uint32_t)me, ZI_SLOT_CLAIMED))
+	if (queue->lines != 0
+		    ? zi_lines_reserved(queue, (uint32_t)me, ticket)
+		    : zi_load_relaxed(zi_queue_word(queue, ticket)) ==
+			      zi_queue_state(queue, ticket, (uint32_t)me, ZI_SLOT_CLAIMED))
 		return 0;
 	return zi_fail(-ESTALE, "queue '%s': %llu is not a reservation of this process",
 		       queue->object.view.name, (unsigned long long)ticket);
@@ -547,6 +536,10 @@ int zipc_queue_commit(zipc_queue *queue, uint64_t ticket)
 	int r = check_reservation(queue, ticket);
 	if (r < 0)
 		return r;
+	if (queue->lines != 0) {
+		zi_lines_finish(queue, ticket, 0);
+		return 0;
+	}
 	publish(queue, ticket);
 	wake_after_push(queue, ticket + 1);
 	return 0;
@@ -555,7 +548,9 @@ int zipc_queue_commit(zipc_queue *queue, uint64_t ticket)
 int zipc_queue_abort(zipc_queue *queue, uint64_t ticket)
 {
 	int r = check_reservation(queue, ticket);
-	if (r == 0)
+	if (r == 0 && queue->lines != 0)
+		zi_lines_finish(queue, ticket, 1);
+	else if (r == 0)
 		give_up(queue, ticket);
 	return r;
 }

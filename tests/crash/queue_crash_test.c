@@ -11,7 +11,7 @@
 #include "support/peer.h"
 #include "support/queue_model.h"
 
-#include "structure/queue_layout.h"
+#include "structure/queue.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,13 +25,24 @@
 static const uint32_t modes[] = {0, SP | SC, SP, SC, ALO, ALO | SP | SC};
 static const uint32_t fills[] = {0, 1, CAPACITY - 1, CAPACITY};
 
-/* At the start, and before a lap, the lap counter, the position itself wraps. */
-static const uint64_t wraps[] = {
-	NO_WRAP,
-	2 * CAPACITY,
-	CAPACITY *(ZI_SLOT_LAP_MASK + 1),
-	0,
-};
+#define WRAPS 4
+
+/*
+ * At the start, and before a lap, the lap counter, the position itself wraps; of lines: before the
+ * next line, the lap counter, the first lap.
+ */
+static uint64_t wrap_of(const struct queue_case *c, size_t which)
+{
+	const uint64_t wraps[] = {NO_WRAP, 2 * CAPACITY, CAPACITY * (ZI_SLOT_LAP_MASK + 1), 0};
+	struct zi_queue_geometry g;
+	if (which == 0 || !zi_queue_geometry(c->element_size, CAPACITY, 8, c->flags, &g) ||
+	    g.lines == 0)
+		return wraps[which];
+	uint64_t lap = g.lines * g.per_line;
+	return which == 1   ? 2 * CAPACITY / g.per_line * g.per_line + g.per_line
+	       : which == 2 ? lap << 32
+			    : lap;
+}
 
 static struct oracle_report oracled;
 static struct kill_report killed;
@@ -293,6 +304,7 @@ static void run_case(runner run, struct queue_case c)
 	static const uint32_t sizes[] = {8, 16, ELEMENT};
 	static uint32_t turn;
 	c.element_size = sizes[turn++ % 3];
+	c.wrap = wrap_of(&c, c.wrap);
 	if (!case_makes_sense(&c))
 		return;
 	case_name(&c);
@@ -303,9 +315,10 @@ static void run_case(runner run, struct queue_case c)
 	}
 }
 
+/* c.wrap says which of them. */
 static void run_modes(runner run, struct queue_case c)
 {
-	bool few = run != run_oracle && c.wrap == NO_WRAP; /* real deaths of cold ones: a sample */
+	bool few = run != run_oracle && c.wrap == 0; /* real deaths of cold ones: a sample */
 	for (size_t m = 0; m < sizeof modes / sizeof modes[0]; m++) {
 		for (size_t f = 0; f < sizeof fills / sizeof fills[0]; f++) {
 			if (few && fills[f] != 1)
@@ -324,8 +337,8 @@ static void run_operation(void **state, runner run, enum wound wound, size_t fir
 	if (!victim_supported())
 		skip();
 	for (size_t w = first; w <= last; w++)
-		run_modes(run, (struct queue_case){
-				       .operation = operation, .wound = wound, .wrap = wraps[w]});
+		run_modes(run,
+			  (struct queue_case){.operation = operation, .wound = wound, .wrap = w});
 	assert_int_equal(oracled.complaints + killed.complaints - before, 0);
 }
 

@@ -601,6 +601,7 @@ static void a_reader_looks(void **state)
 		assert_int_equal(zipc_queue_shutdown(seen), -EROFS);
 		pop_u64(q, 12);
 		assert_ok(zipc_queue_shutdown(q));
+		assert_int_equal(try_pop(q), -EPIPE);
 		assert_int_equal(zipc_queue_peek(seen, &n), -EPIPE);
 		rig_drop(segment, q);
 		assert_int_equal(zipc_queue_peek(seen, &n), -ESTALE);

@@ -4,7 +4,7 @@
 #include "ledger.h"
 #include "peer.h"
 
-#include "structure/queue.h"
+#include "structure/queue_lines.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -221,7 +221,14 @@ static bool numbers_fit(struct world *world, zipc_queue *queue)
 /* After gc no slot names anybody: all but this survivor are dead. */
 static bool names_nobody(struct world *world, const zipc_queue *queue)
 {
-	for (uint64_t i = 0; i <= queue->mask; i++) {
+	const struct zi_queue *shared = queue->shared;
+	uint64_t me = zi_self_id(queue->segment);
+	uint64_t roles[] = {shared->producer, shared->consumer, shared->held};
+	for (uint32_t i = 0; i < 3; i++)
+		if (roles[i] != 0 && (roles[i] & ZI_ID_MASK) != me)
+			return complain(world, "after gc word %u is %llx", i,
+					(unsigned long long)roles[i]);
+	for (uint64_t i = 0; i <= queue->mask && queue->lines == 0; i++) {
 		uint64_t word = *zi_queue_word(queue, i);
 		if (zi_slot_owner(word) != 0)
 			return complain(world, "after gc slot %llu is %llx of owner %x",
@@ -309,8 +316,24 @@ bool queue_is_whole(struct world *world, zipc_queue *queue)
 	return fill_and_drain(world, queue) && fill_and_drain(world, queue);
 }
 
+/* All lines below the position are full, in the lap that they had last. */
+static void preset_lines(zipc_queue *queue, uint64_t position)
+{
+	uint64_t n = queue->per_line, begin = position - position % n;
+	for (uint64_t i = 0; i < queue->lines && i * n <= begin; i++) {
+		uint64_t p = begin - i * n;
+		*zi_line_at(queue, p) = zi_line_lap(queue, p) | (i == 0 ? position - begin : n);
+	}
+	queue->shared->tail = begin;
+	queue->shared->head = position;
+}
+
 void queue_preset(zipc_queue *queue, uint64_t position)
 {
+	if (queue->lines != 0) {
+		preset_lines(queue, position);
+		return;
+	}
 	for (uint64_t i = 0; i <= queue->mask; i++)
 		*zi_queue_word(queue, position + i) =
 			zi_queue_state(queue, position + i, 0, ZI_SLOT_FREE);
