@@ -24,6 +24,12 @@ const struct zi_type *zi_type_find(uint32_t code)
 	return NULL;
 }
 
+const char *zi_type_name(uint32_t code)
+{
+	const struct zi_type *type = zi_type_find(code);
+	return type != NULL ? type->name : "structure";
+}
+
 /* ---- gc ------------------------------------------------------------------------------------- */
 
 static int resolve_structure(zipc_segment *segment, const struct zi_view *view, void *arg)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "directory.h"
 
-#include "care.h"
 #include "guard.h"
 #include "heap.h"
 #include "peers.h"
@@ -14,12 +13,9 @@
 #include "../base/name.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define NO_ENTRY     UINT32_MAX
-#define OPEN_MOST    1000 /* looks at an entry that changes each time */
 #define SETTLE_NS    (INT64_C(10000) * ZI_NS_PER_MS)
 #define SETTLE_SLICE (10 * ZI_NS_PER_MS)
 
@@ -61,8 +57,7 @@ static uint8_t *block_at(zipc_segment *segment, uint32_t k)
 	return segment->base + offset;
 }
 
-/* NULL when the entry's block is not there. */
-static struct zi_entry *entry_at(zipc_segment *segment, uint32_t index)
+struct zi_entry *zi_directory_entry(zipc_segment *segment, uint32_t index)
 {
 	uint32_t first, k = block_of(index, &first);
 	uint8_t *block = block_at(segment, k);
@@ -103,7 +98,7 @@ static uint64_t hash_name(zipc_segment *segment, const char *name)
 static bool copy_entry(zipc_segment *segment, uint32_t index, enum zi_entry_state state,
 		       struct zi_view *view)
 {
-	const struct zi_entry *entry = entry_at(segment, index);
+	const struct zi_entry *entry = zi_directory_entry(segment, index);
 	if (entry == NULL)
 		return false;
 	/* ENTRY-R1 acquire: the fields that the state vouches for. Pairs with ENTRY-W1. */
@@ -133,9 +128,8 @@ static bool copy_entry(zipc_segment *segment, uint32_t index, enum zi_entry_stat
 	return true;
 }
 
-/* Finds a name in the given state: its index and a copy, or NO_ENTRY. Lock-free. */
-static uint32_t find(zipc_segment *segment, const char *name, enum zi_entry_state state,
-		     struct zi_view *view)
+uint32_t zi_directory_find(zipc_segment *segment, const char *name, enum zi_entry_state state,
+			   struct zi_view *view)
 {
 	uint64_t hash = hash_name(segment, name);
 	uint32_t count = entry_count(segment);
@@ -146,21 +140,14 @@ static uint32_t find(zipc_segment *segment, const char *name, enum zi_entry_stat
 		    strcmp(view->name, name) == 0)
 			return i;
 	}
-	return NO_ENTRY;
+	return ZI_NO_ENTRY;
 }
 
-/* Where the block of an entry is, or NULL when it cannot be there. */
-static uint8_t *memory_of(zipc_segment *segment, const struct zi_view *view)
+uint8_t *zi_directory_memory(zipc_segment *segment, const struct zi_view *view)
 {
 	bool sound = view->offset >= segment->first_chunk && view->offset % ZI_LINE == 0 &&
 		     zi_within(view->offset, view->size, zi_segment_size(segment));
 	return sound ? segment->base + view->offset : NULL;
-}
-
-static const char *type_name(uint32_t code)
-{
-	const struct zi_type *type = zi_type_find(code);
-	return type != NULL ? type->name : "structure";
 }
 
 /* ---- freeing, under the guard ---------------------------------------------------------------- */
@@ -181,7 +168,7 @@ static bool anybody_has_open(zipc_segment *segment, const struct zi_entry *entry
  */
 static int give_back(zipc_segment *segment, uint32_t index, uint32_t generation)
 {
-	struct zi_entry *entry = entry_at(segment, index);
+	struct zi_entry *entry = zi_directory_entry(segment, index);
 	uint64_t tag = zi_tag_entry(index, generation), offset = zi_load_relaxed(&entry->offset);
 	int r = zi_heap_free(segment, offset, tag);
 	if (r == -ESTALE) /* dead creator, or freed in part: look everywhere */
@@ -197,7 +184,7 @@ static int give_back(zipc_segment *segment, uint32_t index, uint32_t generation)
 /* Frees an entry that is in `word` if that is due; 1 when it was, 0 when not, negative = error. */
 static int settle_entry(zipc_segment *segment, uint32_t index, uint64_t word)
 {
-	struct zi_entry *entry = entry_at(segment, index);
+	struct zi_entry *entry = zi_directory_entry(segment, index);
 	uint32_t generation = zi_entry_generation(word);
 	switch (zi_entry_state(word)) {
 	case ZI_ENTRY_CLAIMED:
@@ -258,34 +245,34 @@ static bool has_name(const struct zi_entry *entry, const char *name)
 }
 
 /*
- * Looks at every entry that has this name, or none. Returns a free one (NO_ENTRY when all are
+ * Looks at every entry that has this name, or none. Returns a free one (ZI_NO_ENTRY when all are
  * taken), -EEXIST through *out_error when the name is taken. On the way it settles what the dead
  * left there.
  */
 static uint32_t look_for_place(zipc_segment *segment, const struct zi_spec *spec, int *out_error)
 {
 	uint64_t hash = hash_name(segment, spec->name);
-	uint32_t place = NO_ENTRY, count = entry_count(segment);
+	uint32_t place = ZI_NO_ENTRY, count = entry_count(segment);
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t h = zi_load_relaxed(hash_at(segment, i));
 		if (h != 0 && h != hash)
 			continue;
-		struct zi_entry *entry = entry_at(segment, i);
+		struct zi_entry *entry = zi_directory_entry(segment, i);
 		/* ENTRY-R2 acquire: whoever freed it is done. Pairs with ENTRY-W2. */
 		uint64_t word = zi_load_acquire(&entry->state);
 		if (settle_entry(segment, i, word) == 1)
 			word = zi_load_acquire(&entry->state);
 		enum zi_entry_state state = zi_entry_state(word);
-		if (state == ZI_ENTRY_FREE && place == NO_ENTRY)
+		if (state == ZI_ENTRY_FREE && place == ZI_NO_ENTRY)
 			place = i;
 		bool taken = state == ZI_ENTRY_PUBLISHED || state == ZI_ENTRY_CLAIMED;
 		if (taken && has_name(entry, spec->name)) {
 			*out_error =
-				zi_fail(-EEXIST, "%s '%s' %s", type_name(spec->type), spec->name,
+				zi_fail(-EEXIST, "%s '%s' %s", zi_type_name(spec->type), spec->name,
 					state == ZI_ENTRY_PUBLISHED
 						? "exists already"
 						: "is just being created by another process");
-			return NO_ENTRY;
+			return ZI_NO_ENTRY;
 		}
 	}
 	return place;
@@ -296,7 +283,7 @@ static int claim_entry(zipc_segment *segment, const struct zi_spec *spec, struct
 {
 	int r = 0;
 	uint32_t index = look_for_place(segment, spec, &r);
-	if (index == NO_ENTRY && r == 0) { /* first what the dead left under other names */
+	if (index == ZI_NO_ENTRY && r == 0) { /* first what the dead left under other names */
 		r = zi_directory_resolve(segment);
 		if (r == 0)
 			r = add_block(segment);
@@ -305,9 +292,9 @@ static int claim_entry(zipc_segment *segment, const struct zi_spec *spec, struct
 			index = look_for_place(segment, spec, &r);
 		}
 	}
-	if (index == NO_ENTRY)
+	if (index == ZI_NO_ENTRY)
 		return r < 0 ? r : zi_fail(-EBADMSG, "segment: the directory is damaged");
-	struct zi_entry *entry = entry_at(segment, index);
+	struct zi_entry *entry = zi_directory_entry(segment, index);
 	uint64_t word = zi_load_acquire(&entry->state);
 	uint32_t generation = zi_entry_generation(word) + 1;
 	if ((generation & ZI_TAG_GENERATION_MASK) == 0)
@@ -334,7 +321,7 @@ static int claim_entry(zipc_segment *segment, const struct zi_spec *spec, struct
 /* Fills an entry that is CLAIMED by us, with relaxed words: a reader may still copy the old one. */
 static void write_entry(zipc_segment *segment, const struct zi_view *view)
 {
-	struct zi_entry *entry = entry_at(segment, view->index);
+	struct zi_entry *entry = zi_directory_entry(segment, view->index);
 	struct zi_entry fresh = {
 		.type = view->type,
 		.flags = view->flags,
@@ -353,20 +340,7 @@ static void write_entry(zipc_segment *segment, const struct zi_view *view)
 	zi_store_relaxed(hash_at(segment, view->index), hash_name(segment, view->name));
 }
 
-static int check_spec(const struct zi_spec *spec)
-{
-	const char *what = type_name(spec->type);
-	int r = zi_name_check(spec->name, what);
-	if (r < 0)
-		return r;
-	size_t n = spec->schema == NULL ? 0 : strnlen(spec->schema, ZIPC_SCHEMA_MAX + 1);
-	if (n > ZIPC_SCHEMA_MAX || (n > 0 && !zi_text_valid(spec->schema, n)))
-		return zi_fail(-EINVAL, "%s '%s': the schema is not UTF-8 text of at most %d bytes",
-			       what, spec->name, ZIPC_SCHEMA_MAX);
-	return 0;
-}
-
-static int claim_name(zipc_segment *segment, const struct zi_spec *spec, struct zi_view *view)
+int zi_directory_claim(zipc_segment *segment, const struct zi_spec *spec, struct zi_view *view)
 {
 	int r = zi_guard_lock(segment, &zi_header(segment)->directory_lock);
 	if (r < 0)
@@ -378,242 +352,18 @@ static int claim_name(zipc_segment *segment, const struct zi_spec *spec, struct 
 	return r;
 }
 
-/* Memory for a claimed entry. When there is no room, what the dead hold is given back first. */
-static int take_memory(zipc_segment *segment, const struct zi_spec *spec, struct zi_view *view)
-{
-	uint64_t tag = zi_tag_entry(view->index, view->generation);
-	int r = zi_heap_alloc(segment, spec->size, spec->block_alignment, tag, &view->offset);
-	if (r == -ENOSPC && zi_care_resolve(segment) > 0)
-		r = zi_heap_alloc(segment, spec->size, spec->block_alignment, tag, &view->offset);
-	if (r < 0)
-		return r;
-	view->memory = segment->base + view->offset;
-	struct zi_entry *entry = entry_at(segment, view->index);
-	zi_store_relaxed(&entry->offset, view->offset);
-	return 0;
-}
-
-/* Sets the bit of this attachment. Under zi_process_lock(). */
-static void hold(zipc_segment *segment, uint32_t index)
-{
-	uint32_t slot = zi_id_slot(zi_peer_self(segment));
-	struct zi_entry *entry = entry_at(segment, index);
-	/* HANDLE-W1 seq_cst: before the state is looked at again. Pairs with HANDLE-R2. */
-	zi_or_seq_cst(&entry->handles[slot / 64], UINT64_C(1) << slot % 64);
-}
-
-/* Clears it, unless another handle of this attachment needs it. Under zi_process_lock(). */
-static void unhold(zipc_segment *segment, uint32_t index)
-{
-	for (struct zi_object *o = segment->objects; o != NULL; o = o->next)
-		if (o->view.index == index && o->stale == 0)
-			return;
-	uint32_t slot = zi_id_slot(zi_peer_self(segment));
-	struct zi_entry *entry = entry_at(segment, index);
-	zi_and_seq_cst(&entry->handles[slot / 64], ~(UINT64_C(1) << slot % 64));
-}
-
-static void link_object(zipc_segment *segment, struct zi_object *object)
-{
-	object->segment = segment;
-	object->next = segment->objects;
-	segment->objects = object;
-	segment->references++;
-}
-
-int zi_object_create(zipc_segment *segment, const struct zi_spec *spec, struct zi_object *object)
-{
-	int r = check_spec(spec);
-	if (r == 0)
-		r = claim_name(segment, spec, &object->view);
-	if (r < 0)
-		return r;
-	object->segment = segment;
-	object->id = zi_peer_self(segment);
-	r = zi_process_lock();
-	if (r == 0) {
-		hold(segment, object->view.index);
-		link_object(segment, object);
-		zi_process_unlock();
-		r = take_memory(segment, spec, &object->view);
-	}
-	if (r < 0)
-		zi_object_abandon(object);
-	return r;
-}
-
-void zi_object_publish(struct zi_object *object)
-{
-	zipc_segment *segment = object->segment;
-	struct zi_entry *entry = entry_at(segment, object->view.index);
-	/* ENTRY-W1 release: the entry and what was built behind it. Pairs with ENTRY-R1.
-	 * CRASH: before this store the name does not exist, after it everything does. */
-	zi_store_release(&entry->state,
-			 zi_entry_word(object->view.generation, 0, ZI_ENTRY_PUBLISHED));
-	zi_futex_wake((const uint32_t *)(const void *)&entry->state, INT32_MAX);
-}
-
-void zi_object_abandon(struct zi_object *object)
-{
-	zipc_segment *segment = object->segment;
-	struct zi_entry *entry = entry_at(segment, object->view.index);
-	uint32_t generation = object->view.generation;
-	/* release: nothing to see; the word says that nobody will publish it. Pairs with ENTRY-R2.
-	 */
-	zi_store_release(&entry->state, zi_entry_word(generation, 0, ZI_ENTRY_REMOVED));
-	zi_futex_wake((const uint32_t *)(const void *)&entry->state, INT32_MAX);
-	zi_object_close(object);
-}
-
-/* ---- opening -------------------------------------------------------------------------------- */
-
-static int check_view(const struct zi_view *view, const struct zi_spec *spec)
-{
-	const char *what = type_name(spec->type), *name = spec->name;
-	if (view->type != spec->type)
-		return zi_fail(-EPROTOTYPE, "'%s' is of type %s, not %s", name,
-			       type_name(view->type), what);
-	if (spec->element_size != 0 && view->element_size != spec->element_size)
-		return zi_fail(-EPROTOTYPE, "%s '%s': element size is %llu, you asked for %llu",
-			       what, name, (unsigned long long)view->element_size,
-			       (unsigned long long)spec->element_size);
-	if (spec->capacity != 0 && view->capacity != spec->capacity)
-		return zi_fail(-EPROTOTYPE, "%s '%s': has %llu elements, you asked for %llu", what,
-			       name, (unsigned long long)view->capacity,
-			       (unsigned long long)spec->capacity);
-	if (spec->alignment > view->alignment)
-		return zi_fail(-EPROTOTYPE, "%s '%s': alignment is %u, you asked for %u", what,
-			       name, view->alignment, spec->alignment);
-	if (spec->flags != 0 && spec->flags != view->flags)
-		return zi_fail(-EPROTOTYPE, "%s '%s': flags are %u, you asked for %u", what, name,
-			       view->flags, spec->flags);
-	if (spec->schema != NULL && strcmp(spec->schema, view->schema) != 0)
-		return zi_fail(-EPROTOTYPE, "%s '%s': schema is \"%s\", you asked for \"%s\"", what,
-			       name, view->schema, spec->schema);
-	return 0;
-}
-
-/* Finds, holds, looks again. 0, -ENOENT, or -EAGAIN when it went away in between. */
-static int find_and_hold(zipc_segment *segment, const struct zi_spec *spec, struct zi_view *view)
-{
-	uint32_t index = find(segment, spec->name, ZI_ENTRY_PUBLISHED, view);
-	if (index == NO_ENTRY)
-		return zi_fail(-ENOENT, "%s '%s' does not exist", type_name(spec->type),
-			       spec->name);
-	int r = check_view(view, spec);
-	if (r < 0)
-		return r;
-	view->memory = memory_of(segment, view);
-	if (view->memory == NULL)
-		return zi_fail(-EBADMSG, "%s '%s': its directory entry is damaged",
-			       type_name(spec->type), spec->name);
-	if (segment->read_only)
-		return 0;
-	hold(segment, index);
-	/* HANDLE-R1 seq_cst: after the bit was set. Pairs with HANDLE-W2. */
-	uint64_t word = zi_load_seq_cst(&entry_at(segment, index)->state);
-	if (word == zi_entry_word(view->generation, 0, ZI_ENTRY_PUBLISHED))
-		return 0;
-	unhold(segment, index);
-	return -EAGAIN;
-}
-
-int zi_object_open(zipc_segment *segment, const struct zi_spec *spec, struct zi_object *object)
-{
-	int r = check_spec(spec);
-	if (r == 0 && !segment->read_only)
-		r = zi_peer_id(segment);
-	if (r >= 0)
-		r = zi_process_lock();
-	if (r < 0)
-		return r;
-	r = -EAGAIN; /* each time somebody removed it, and somebody made it again */
-	for (int i = 0; i < OPEN_MOST && r == -EAGAIN; i++)
-		r = find_and_hold(segment, spec, &object->view);
-	if (r == -EAGAIN)
-		r = zi_fail(-EBADMSG, "%s '%s': its directory entry is damaged",
-			    type_name(spec->type), spec->name);
-	if (r == 0) {
-		/* a read-only attachment has no id: every writing call goes to zi_object_enter */
-		object->id = segment->read_only ? UINT32_MAX : zi_peer_self(segment);
-		link_object(segment, object);
-	}
-	zi_process_unlock();
-	return r;
-}
-
-/* Under no lock of ours: takes the guard if it can be had. What it cannot do is left to gc. */
-static void settle_if_removed(zipc_segment *segment, const struct zi_view *view)
-{
-	uint64_t *lock = &zi_header(segment)->directory_lock;
-	struct zi_entry *entry = entry_at(segment, view->index);
-	/* seq_cst: after our bit was cleared; the remover looks at bits after it stored REMOVED */
-	uint64_t removed = zi_entry_word(view->generation, 0, ZI_ENTRY_REMOVED);
-	if (zi_load_seq_cst(&entry->state) != removed || zi_guard_lock(segment, lock) < 0)
-		return;
-	settle_entry(segment, view->index, zi_load_acquire(&entry->state));
-	zi_guard_unlock(segment, lock);
-}
-
-void zi_object_close(struct zi_object *object)
-{
-	zipc_segment *segment = object->segment;
-	struct zi_view view = object->view;
-	if (zi_process_lock() < 0)
-		return;
-	struct zi_object **link = &segment->objects;
-	while (*link != NULL && *link != object)
-		link = &(*link)->next;
-	bool linked = *link == object;
-	if (linked)
-		*link = object->next;
-	bool holding = !segment->read_only && object->stale == 0 && zi_peer_self(segment) != 0;
-	if (holding)
-		unhold(segment, view.index);
-	zi_process_unlock();
-	if (holding)
-		settle_if_removed(segment, &view);
-	if (linked)
-		zi_segment_release(segment);
-}
-
-int zi_object_enter(struct zi_object *object)
-{
-	int id = zi_peer_id(object->segment);
-	if (id < 0)
-		return id;
-	if (object->stale != 0)
-		return zi_fail(-ESTALE,
-			       "%s '%s' was removed before this process, a forked child, "
-			       "used it",
-			       type_name(object->view.type), object->view.name);
-	object->id = (uint32_t)id;
-	return id;
-}
-
-int zi_object_still_there(const struct zi_object *object)
-{
-	const struct zi_entry *entry = entry_at(object->segment, object->view.index);
-	zi_read_barrier(); /* after the copy that the caller made */
-	uint64_t word = zi_load_relaxed(&entry->state);
-	if (word == zi_entry_word(object->view.generation, 0, ZI_ENTRY_PUBLISHED))
-		return 0;
-	return zi_fail(-ESTALE, "%s '%s' was removed", type_name(object->view.type),
-		       object->view.name);
-}
-
 /* ---- removing ------------------------------------------------------------------------------- */
 
 static int remove_locked(zipc_segment *segment, const char *name, uint32_t type)
 {
 	struct zi_view view;
-	uint32_t index = find(segment, name, ZI_ENTRY_PUBLISHED, &view);
-	if (index == NO_ENTRY)
-		return zi_fail(-ENOENT, "%s '%s' does not exist", type_name(type), name);
+	uint32_t index = zi_directory_find(segment, name, ZI_ENTRY_PUBLISHED, &view);
+	if (index == ZI_NO_ENTRY)
+		return zi_fail(-ENOENT, "%s '%s' does not exist", zi_type_name(type), name);
 	if (type != 0 && view.type != type)
 		return zi_fail(-EPROTOTYPE, "'%s' is of type %s, not %s", name,
-			       type_name(view.type), type_name(type));
-	struct zi_entry *entry = entry_at(segment, index);
+			       zi_type_name(view.type), zi_type_name(type));
+	struct zi_entry *entry = zi_directory_entry(segment, index);
 	uint64_t removed = zi_entry_word(view.generation, 0, ZI_ENTRY_REMOVED);
 	/* HANDLE-W2 seq_cst: before the bits are looked at. Pairs with HANDLE-R1.
 	 * CRASH: REMOVED; whoever looks for a free entry, or gc, gives its memory back. */
@@ -625,7 +375,7 @@ static int remove_locked(zipc_segment *segment, const char *name, uint32_t type)
 
 int zi_directory_remove(zipc_segment *segment, const char *name, uint32_t type)
 {
-	int r = zi_name_check(name, type_name(type));
+	int r = zi_name_check(name, zi_type_name(type));
 	if (r == 0)
 		r = zi_guard_lock(segment, &zi_header(segment)->directory_lock);
 	if (r < 0)
@@ -635,37 +385,16 @@ int zi_directory_remove(zipc_segment *segment, const char *name, uint32_t type)
 	return r;
 }
 
-/* ---- fork and slots ------------------------------------------------------------------------- */
-
-void zi_directory_clear_handles(zipc_segment *segment, uint32_t slot)
-{
-	uint32_t count = entry_count(segment);
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t *word = &entry_at(segment, i)->handles[slot / 64];
-		uint64_t bit = UINT64_C(1) << slot % 64;
-		/* relaxed: set by a dead owner of this slot, seen through its lock; else not set */
-		if ((zi_load_relaxed(word) & bit) != 0)
-			zi_and_seq_cst(word, ~bit);
-	}
-}
-
-/* Under the directory guard nothing becomes FREEING: a bit set now holds. */
-void zi_directory_reclaim_handles(zipc_segment *segment)
+void zi_directory_drop(zipc_segment *segment, const struct zi_view *view)
 {
 	uint64_t *lock = &zi_header(segment)->directory_lock;
-	bool locked = segment->objects != NULL && zi_guard_lock(segment, lock) == 0;
-	for (struct zi_object *o = segment->objects; o != NULL; o = o->next) {
-		uint64_t word = zi_load_acquire(&entry_at(segment, o->view.index)->state);
-		bool there = zi_entry_generation(word) == o->view.generation &&
-			     (zi_entry_state(word) == ZI_ENTRY_PUBLISHED ||
-			      zi_entry_state(word) == ZI_ENTRY_REMOVED);
-		if (locked && there)
-			hold(segment, o->view.index);
-		else
-			o->stale = 1;
-	}
-	if (locked)
-		zi_guard_unlock(segment, lock);
+	struct zi_entry *entry = zi_directory_entry(segment, view->index);
+	/* seq_cst: after our bit was cleared; the remover looks at bits after it stored REMOVED */
+	uint64_t removed = zi_entry_word(view->generation, 0, ZI_ENTRY_REMOVED);
+	if (zi_load_seq_cst(&entry->state) != removed || zi_guard_lock(segment, lock) < 0)
+		return;
+	settle_entry(segment, view->index, zi_load_acquire(&entry->state));
+	zi_guard_unlock(segment, lock);
 }
 
 int zi_directory_settle(zipc_segment *segment, const char *name)
@@ -673,8 +402,8 @@ int zi_directory_settle(zipc_segment *segment, const char *name)
 	struct zi_view view;
 	int64_t end = zi_deadline(SETTLE_NS);
 	uint32_t index;
-	while ((index = find(segment, name, ZI_ENTRY_CLAIMED, &view)) != NO_ENTRY) {
-		struct zi_entry *entry = entry_at(segment, index);
+	while ((index = zi_directory_find(segment, name, ZI_ENTRY_CLAIMED, &view)) != ZI_NO_ENTRY) {
+		struct zi_entry *entry = zi_directory_entry(segment, index);
 		uint64_t word = zi_load_acquire(&entry->state);
 		uint32_t owner = zi_entry_owner(word);
 		int dead = zi_entry_state(word) != ZI_ENTRY_CLAIMED || zi_peer_dead(segment, owner);
@@ -702,7 +431,7 @@ bool zi_directory_owns(zipc_segment *segment, uint32_t index, uint32_t generatio
 		return block_at(segment, k) != NULL;
 	}
 	const struct zi_entry *entry =
-		index < entry_count(segment) ? entry_at(segment, index) : NULL;
+		index < entry_count(segment) ? zi_directory_entry(segment, index) : NULL;
 	if (entry == NULL)
 		return false;
 	uint64_t word = zi_load_acquire(&entry->state);
@@ -710,12 +439,25 @@ bool zi_directory_owns(zipc_segment *segment, uint32_t index, uint32_t generatio
 	       (zi_entry_generation(word) & ZI_TAG_GENERATION_MASK) == generation;
 }
 
+void zi_directory_clear_handles(zipc_segment *segment, uint32_t slot)
+{
+	uint32_t count = entry_count(segment);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t *word = &zi_directory_entry(segment, i)->handles[slot / 64];
+		uint64_t bit = UINT64_C(1) << slot % 64;
+		/* relaxed: set by a dead owner of this slot, seen through its lock; else not set */
+		if ((zi_load_relaxed(word) & bit) != 0)
+			zi_and_seq_cst(word, ~bit);
+	}
+}
+
 int zi_directory_resolve(zipc_segment *segment)
 {
 	int settled = 0;
 	uint32_t count = entry_count(segment);
 	for (uint32_t i = 0; i < count; i++) {
-		int r = settle_entry(segment, i, zi_load_acquire(&entry_at(segment, i)->state));
+		int r = settle_entry(segment, i,
+				     zi_load_acquire(&zi_directory_entry(segment, i)->state));
 		if (r < 0)
 			return r;
 		settled += r;
@@ -732,7 +474,7 @@ int zi_directory_walk(zipc_segment *segment, enum zi_entry_state state,
 		struct zi_view view;
 		if (!copy_entry(segment, i, state, &view))
 			continue;
-		view.memory = memory_of(segment, &view);
+		view.memory = zi_directory_memory(segment, &view);
 		int r = fn(segment, &view, arg);
 		if (r != 0)
 			return r;
@@ -742,7 +484,7 @@ int zi_directory_walk(zipc_segment *segment, enum zi_entry_state state,
 
 uint32_t zi_directory_handles(zipc_segment *segment, uint32_t index)
 {
-	const struct zi_entry *entry = entry_at(segment, index);
+	const struct zi_entry *entry = zi_directory_entry(segment, index);
 	uint32_t n = 0;
 	for (uint32_t slot = 0; slot < segment->max_peers; slot++) {
 		uint64_t bits = zi_load_relaxed(&entry->handles[slot / 64]);
@@ -759,7 +501,7 @@ static int verify_entry(zipc_segment *segment, const struct zi_view *view, void 
 	size_t n = strnlen(view->name, ZIPC_NAME_MAX);
 	if (n == 0 || !zi_text_valid(view->name, n))
 		zi_report_add(report, "directory: entry %u has no proper name", view->index);
-	else if (find(segment, view->name, ZI_ENTRY_PUBLISHED, &other) != view->index)
+	else if (zi_directory_find(segment, view->name, ZI_ENTRY_PUBLISHED, &other) != view->index)
 		zi_report_add(report, "directory: '%s' is not found, or found twice", view->name);
 	if (view->memory == NULL)
 		zi_report_add(report, "directory: '%s' lies outside the heap", view->name);

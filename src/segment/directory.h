@@ -12,54 +12,26 @@
 #ifndef ZI_SEGMENT_DIRECTORY_H
 #define ZI_SEGMENT_DIRECTORY_H
 
+#include "object.h"
 #include "type.h"
 
-/* What every open structure's handle begins with. */
-struct zi_object {
-	uint32_t id; /* the peer id for which this handle is good; anything else: zi_object_enter */
-	uint32_t stale;
-	zipc_segment *segment;
-	struct zi_view view; /* copied at open; the entry is not read again */
-	struct zi_object *next;
-};
+#define ZI_NO_ENTRY UINT32_MAX
 
-/* What a structure asks of the directory. */
-struct zi_spec {
-	const char *name;
-	uint32_t type;
-	uint32_t flags;
-	uint64_t size;		  /* create: bytes of its memory */
-	uint64_t element_size;	  /* open: 0 = any */
-	uint64_t capacity;	  /* open: 0 = any */
-	uint32_t alignment;	  /* of elements; open: 0 = any, else the least */
-	uint32_t block_alignment; /* create: of its memory */
-	const char *schema;	  /* NULL = none; open: any */
-};
+/* NULL when the entry's block is not there. */
+struct zi_entry *zi_directory_entry(zipc_segment *segment, uint32_t index);
+
+/* Finds a name in the given state: its index and a copy, or ZI_NO_ENTRY. Lock-free. */
+uint32_t zi_directory_find(zipc_segment *segment, const char *name, enum zi_entry_state state,
+			   struct zi_view *view);
+
+/* Where the block of an entry is, or NULL when it cannot be there. */
+uint8_t *zi_directory_memory(zipc_segment *segment, const struct zi_view *view);
 
 /*
- * Claims the name and takes zeroed memory: object->view.memory is the caller's to build in, until
- * zi_object_publish() or zi_object_abandon(). 0; -EEXIST; -EINVAL; -ENOSPC; -EROFS; -EDEADLK;
- * -ECANCELED. CRASH: the claim names us; the next comer undoes it.
+ * Claims a free entry for a name and fills it, all but the place of its memory. 0; -EEXIST;
+ * -ENOSPC; -EBADMSG; what the guard says. CRASH: the claim names us; the next comer undoes it.
  */
-int zi_object_create(zipc_segment *segment, const struct zi_spec *spec, struct zi_object *object);
-void zi_object_publish(struct zi_object *object);
-void zi_object_abandon(struct zi_object *object);
-
-/* Finds the name, checks it against spec, holds it open. 0; -ENOENT; -EPROTOTYPE; -EBADMSG; ... */
-int zi_object_open(zipc_segment *segment, const struct zi_spec *spec, struct zi_object *object);
-
-/* Lets go; the last one of a removed structure gives its memory back. */
-void zi_object_close(struct zi_object *object);
-
-/*
- * The way in of every operation that writes: object->id when this process is still the one that
- * opened it; in a forked child it attaches and takes hold anew. Returns the id (> 0), -EROFS,
- * -ESTALE, or what attaching says.
- */
-int zi_object_enter(struct zi_object *object);
-
-/* A read-only attachment holds nothing open: has the structure gone meanwhile? 0 or -ESTALE. */
-int zi_object_still_there(const struct zi_object *object);
+int zi_directory_claim(zipc_segment *segment, const struct zi_spec *spec, struct zi_view *view);
 
 /* Waits while a living process is just creating this name. 0; -ETIMEDOUT after 10 s; -ECANCELED. */
 int zi_directory_settle(zipc_segment *segment, const char *name);
@@ -67,14 +39,17 @@ int zi_directory_settle(zipc_segment *segment, const char *name);
 /* PUBLISHED -> REMOVED, and its memory back when nobody has it open. type 0 = any. */
 int zi_directory_remove(zipc_segment *segment, const char *name, uint32_t type);
 
+/*
+ * This attachment's bit of the entry was cleared: frees it if it is removed. Under no lock of ours:
+ * takes the guard if it can be had. What it cannot do is left to gc.
+ */
+void zi_directory_drop(zipc_segment *segment, const struct zi_view *view);
+
 /* Does entry `index` exist with this generation (18 bits of it), in any state but FREE? */
 bool zi_directory_owns(zipc_segment *segment, uint32_t index, uint32_t generation);
 
 /* Nobody lives in this slot: its handle bits mean nothing any more. */
 void zi_directory_clear_handles(zipc_segment *segment, uint32_t slot);
-
-/* In a forked child, attached anew: takes hold of what its parent had open, or marks it stale. */
-void zi_directory_reclaim_handles(zipc_segment *segment);
 
 /* Undoes and finishes what the dead left in the entries; under the guard. Returns how many. */
 int zi_directory_resolve(zipc_segment *segment);

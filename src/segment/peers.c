@@ -5,6 +5,7 @@
 #include "care.h"
 #include "directory.h"
 #include "guard.h"
+#include "object.h"
 
 #include "../base/clock.h"
 #include "../base/copy.h"
@@ -336,7 +337,7 @@ int zi_peer_attach(zipc_segment *segment)
 	int r = attach_through(segment, fd);
 	close(fd);
 	if (r == 0) {
-		zi_directory_reclaim_handles(segment);
+		zi_object_reclaim(segment);
 		describe_self(segment, zi_id_slot(attaching_id));
 		/* release: from here the other threads of this process use the id; the lock and the
 		 * handles' bits stand behind it. Pairs with the process lock that they took first. */

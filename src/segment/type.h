@@ -49,4 +49,7 @@ extern const struct zi_type zi_types[];
 /* NULL when unknown (made by a newer library). */
 const struct zi_type *zi_type_find(uint32_t code);
 
+/* For sentences: "queue"; "structure" when unknown. */
+const char *zi_type_name(uint32_t code);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "../base/error.h"
 #include "../segment/directory.h"
+#include "../segment/object.h"
 
 #include <errno.h>
 #include <stdlib.h>
