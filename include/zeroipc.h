@@ -8,6 +8,7 @@
 
 #include "zeroipc/array.h"
 #include "zeroipc/common.h"
+#include "zeroipc/mutex.h"
 #include "zeroipc/queue.h"
 #include "zeroipc/segment.h"
 
