@@ -9,6 +9,7 @@
 #include "zeroipc/array.h"
 #include "zeroipc/common.h"
 #include "zeroipc/mutex.h"
+#include "zeroipc/once.h"
 #include "zeroipc/queue.h"
 #include "zeroipc/segment.h"
 
