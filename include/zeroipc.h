@@ -12,5 +12,6 @@
 #include "zeroipc/once.h"
 #include "zeroipc/queue.h"
 #include "zeroipc/segment.h"
+#include "zeroipc/semaphore.h"
 
 #endif

@@ -4,11 +4,13 @@
 #include "structure/queue.h"
 #include "sync/mutex.h"
 #include "sync/once.h"
+#include "sync/semaphore.h"
 
 const struct zi_type zi_types[] = {
 	{ZIPC_TYPE_ARRAY, "array", zi_array_resolve, zi_array_verify, NULL},
 	{ZIPC_TYPE_QUEUE, "queue", zi_queue_resolve, zi_queue_verify, NULL},
 	{ZIPC_TYPE_MUTEX, "mutex", zi_mutex_resolve, zi_mutex_verify, zi_mutex_thread_ended},
 	{ZIPC_TYPE_ONCE, "once", zi_once_resolve, zi_once_verify, zi_once_thread_ended},
+	{ZIPC_TYPE_SEMAPHORE, "semaphore", zi_semaphore_resolve, zi_semaphore_verify, NULL},
 	{0, NULL, NULL, NULL, NULL},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deaths at every instruction of every operation of mutex and once; the survivor gets on at once, and is
+ * Deaths at every instruction of every operation of mutex, once and semaphore; the survivor gets on at once, and is
  * told what it has to be told. See oracle.h and kill_at.h for how.
  */
 #include "support/cmocka_all.h"
@@ -323,6 +323,159 @@ static const struct scenario once_scenarios[] = {
 	SCENE("once, failed", setup_once, open_once, operate_once_badly, check_once),
 };
 
+/* ---- semaphore ------------------------------------------------------------------------------ */
+
+#define PERMITS 3u
+
+static int open_semaphore(struct world *world)
+{
+	zipc_semaphore *semaphore = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_semaphore_open(world->segment, "x", NULL, &semaphore);
+	world->handle = semaphore;
+	return r;
+}
+
+static int create_semaphore(struct world *world, uint32_t flags)
+{
+	zipc_semaphore_options o = ZIPC_SEMAPHORE_OPTIONS_INIT;
+	zipc_semaphore *semaphore;
+	o.flags = flags;
+	int r = zipc_semaphore_create(world->segment, "x", PERMITS, PERMITS, &o, &semaphore);
+	if (r == 0)
+		zipc_semaphore_close(semaphore);
+	return r;
+}
+
+static int setup_counting(struct world *world)
+{
+	return create_semaphore(world, 0);
+}
+
+static int setup_owned(struct world *world)
+{
+	return create_semaphore(world, ZIPC_SEMAPHORE_OWNED);
+}
+
+/* One who is gone has two of the permits. */
+static int setup_owned_dead(struct world *world)
+{
+	zipc_segment *mine = world->segment;
+	int r = setup_owned(world);
+	if (r == 0)
+		r = open_semaphore(world);
+	if (r == 0)
+		r = zipc_semaphore_acquire(world->handle, 2, ZIPC_NOWAIT);
+	zipc_semaphore_close(world->handle);
+	zipc_segment_close(world->segment);
+	world->segment = mine;
+	return r;
+}
+
+static int prepare_acquired(struct world *world)
+{
+	int r = open_semaphore(world);
+	return r < 0 ? r : zipc_semaphore_acquire(world->handle, 2, ZIPC_NOWAIT);
+}
+
+static int operate_acquire_one(struct world *world)
+{
+	return zipc_semaphore_acquire(world->handle, 1, ZIPC_NOWAIT);
+}
+
+static int operate_acquire_two(struct world *world)
+{
+	return zipc_semaphore_acquire(world->handle, 2, ZIPC_NOWAIT);
+}
+
+static int operate_release_two(struct world *world)
+{
+	return zipc_semaphore_release(world->handle, 2);
+}
+
+/* Two are gone already. */
+static int operate_acquire_waiting(struct world *world)
+{
+	int r = zipc_semaphore_acquire(world->handle, 2, MS);
+	return r == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+static zipc_semaphore *reopen_semaphore(struct world *world)
+{
+	zipc_semaphore *semaphore = NULL;
+	settle_first(world);
+	int r = zipc_semaphore_open(world->segment, "x", NULL, &semaphore);
+	if (r < 0)
+		complain(world, "open says %d: %s", r, zipc_last_error());
+	return semaphore;
+}
+
+/* The dead have none: all can be taken, in one go or one by one, and no more. */
+static void check_owned(struct world *world)
+{
+	zipc_semaphore *s = reopen_semaphore(world);
+	if (s == NULL)
+		return;
+	must(world, "value", (int)zipc_semaphore_value(s), PERMITS);
+	if (world->mood == 1) {
+		must(world, "acquire", zipc_semaphore_acquire(s, PERMITS, ZIPC_NOWAIT), 0);
+	} else {
+		for (uint32_t i = 0; i < PERMITS; i++)
+			must(world, "acquire", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), 0);
+	}
+	must(world, "one more", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), -EAGAIN);
+	must(world, "release", zipc_semaphore_release(s, PERMITS), 0);
+	must(world, "all at once", zipc_semaphore_acquire(s, PERMITS, ZIPC_NOWAIT), 0);
+	must(world, "release", zipc_semaphore_release(s, PERMITS), 0);
+	zipc_semaphore_close(s);
+	world_is_clean(world);
+}
+
+/* Done or not, nothing in between. */
+static void check_counting(struct world *world)
+{
+	uint32_t before = PERMITS, after = PERMITS;
+	if (world->scenario->operate == operate_acquire_two)
+		after = PERMITS - 2;
+	else
+		before = PERMITS - 2;
+	if (world->scenario->operate == operate_acquire_waiting)
+		after = before;
+	zipc_semaphore *s = reopen_semaphore(world);
+	if (s == NULL)
+		return;
+	uint32_t value = zipc_semaphore_value(s);
+	if (value != before && value != after)
+		complain(world, "value is %u", value);
+	if (not_begun(world))
+		must(world, "value, before", (int)value, (int)before);
+	if (returned(world))
+		must(world, "value, after", (int)value, (int)after);
+	for (uint32_t i = 0; i < value; i++)
+		must(world, "acquire", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), 0);
+	must(world, "one more", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), -EAGAIN);
+	must(world, "release", zipc_semaphore_release(s, PERMITS), 0);
+	zipc_semaphore_close(s);
+	world_is_clean(world);
+}
+
+static const struct scenario semaphore_scenarios[] = {
+	SCENE("counting, acquire", setup_counting, open_semaphore, operate_acquire_two,
+	      check_counting),
+	SCENE("counting, release", setup_counting, prepare_acquired, operate_release_two,
+	      check_counting),
+	SCENE("counting, acquire in vain", setup_counting, prepare_acquired,
+	      operate_acquire_waiting, check_counting),
+	SCENE("owned, acquire", setup_owned, open_semaphore, operate_acquire_one, check_owned),
+	SCENE("owned, acquire two", setup_owned, open_semaphore, operate_acquire_two, check_owned),
+	SCENE("owned, acquire a dead one's", setup_owned_dead, open_semaphore, operate_acquire_two,
+	      check_owned),
+	SCENE("owned, release", setup_owned, prepare_acquired, operate_release_two, check_owned),
+	SCENE("owned, acquire in vain", setup_owned, prepare_acquired, operate_acquire_waiting,
+	      check_owned),
+};
+
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 struct family {
@@ -339,6 +492,7 @@ struct family {
 static const struct family families[] = {
 	FAMILY("mutex", mutex_scenarios),
 	FAMILY("once", once_scenarios),
+	FAMILY("semaphore", semaphore_scenarios),
 };
 
 static void test_oracle(void **state)
