@@ -8,6 +8,8 @@
 
 #include "zeroipc/array.h"
 #include "zeroipc/common.h"
+#include "zeroipc/event.h"
+#include "zeroipc/latch.h"
 #include "zeroipc/mutex.h"
 #include "zeroipc/once.h"
 #include "zeroipc/queue.h"

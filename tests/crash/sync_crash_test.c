@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deaths at every instruction of every operation of mutex, once and semaphore; the survivor gets on at once, and is
+ * Deaths at every instruction of every operation of what stands in src/sync; the survivor gets on at once, and is
  * told what it has to be told. See oracle.h and kill_at.h for how.
  */
 #include "support/cmocka_all.h"
@@ -476,6 +476,182 @@ static const struct scenario semaphore_scenarios[] = {
 	      check_owned),
 };
 
+/* ---- event and latch ------------------------------------------------------------------------ */
+
+static int create_event(struct world *world, uint32_t flags, bool set)
+{
+	zipc_event_options o = ZIPC_EVENT_OPTIONS_INIT;
+	zipc_event *event;
+	o.flags = flags;
+	int r = zipc_event_create(world->segment, "x", &o, &event);
+	if (r == 0 && set)
+		r = zipc_event_set(event);
+	if (r == 0)
+		zipc_event_close(event);
+	return r;
+}
+
+static int setup_event(struct world *world)
+{
+	return create_event(world, 0, false);
+}
+
+static int setup_event_auto(struct world *world)
+{
+	return create_event(world, ZIPC_EVENT_AUTO, false);
+}
+
+static int setup_event_auto_set(struct world *world)
+{
+	return create_event(world, ZIPC_EVENT_AUTO, true);
+}
+
+static int open_event(struct world *world)
+{
+	zipc_event *event = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_event_open(world->segment, "x", NULL, &event);
+	world->handle = event;
+	return r;
+}
+
+static int operate_set(struct world *world)
+{
+	return zipc_event_set(world->handle);
+}
+
+static int operate_pulse(struct world *world)
+{
+	return zipc_event_pulse(world->handle);
+}
+
+static int operate_set_and_reset(struct world *world)
+{
+	int r = zipc_event_set(world->handle);
+	return r < 0 ? r : zipc_event_reset(world->handle);
+}
+
+static int operate_event_wait(struct world *world)
+{
+	return zipc_event_wait(world->handle, ZIPC_NOWAIT);
+}
+
+static int operate_event_wait_in_vain(struct world *world)
+{
+	return zipc_event_wait(world->handle, MS) == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+/* It works as one that was never touched by the dead; `before` and `after`: is it set? */
+static void check_event(struct world *world, int before, int after)
+{
+	zipc_event *event;
+	settle_first(world);
+	int r = zipc_event_open(world->segment, "x", NULL, &event);
+	if (r < 0) {
+		complain(world, "open says %d", r);
+		return;
+	}
+	int set = zipc_event_is_set(event);
+	bool automatic = (zipc_event_flags(event) & ZIPC_EVENT_AUTO) != 0;
+	if (not_begun(world))
+		must(world, "is_set, before", set, before);
+	if (returned(world))
+		must(world, "is_set, after", set, after);
+	must(world, "wait", zipc_event_wait(event, ZIPC_NOWAIT), set ? 0 : -EAGAIN);
+	must(world, "wait again", zipc_event_wait(event, ZIPC_NOWAIT),
+	     set && !automatic ? 0 : -EAGAIN);
+	must(world, "pulse", zipc_event_pulse(event), 0);
+	must(world, "wait after pulse", zipc_event_wait(event, ZIPC_NOWAIT), -EAGAIN);
+	must(world, "set", zipc_event_set(event), 0);
+	must(world, "wait after set", zipc_event_wait(event, ZIPC_NOWAIT), 0);
+	must(world, "reset", zipc_event_reset(event), 0);
+	must(world, "wait after reset", zipc_event_wait(event, ZIPC_NOWAIT), -EAGAIN);
+	zipc_event_close(event);
+	world_is_clean(world);
+}
+
+static void check_event_set(struct world *world)
+{
+	check_event(world, 0, 1);
+}
+
+static void check_event_not_set(struct world *world)
+{
+	check_event(world, 0, 0);
+}
+
+static void check_event_used_up(struct world *world)
+{
+	check_event(world, 1, 0);
+}
+
+#define COUNT 3u
+
+static int setup_latch(struct world *world)
+{
+	zipc_latch *latch;
+	int r = zipc_latch_create(world->segment, "x", COUNT, NULL, &latch);
+	if (r == 0)
+		zipc_latch_close(latch);
+	return r;
+}
+
+static int open_latch(struct world *world)
+{
+	zipc_latch *latch = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_latch_open(world->segment, "x", NULL, &latch);
+	world->handle = latch;
+	return r;
+}
+
+static int operate_count_down(struct world *world)
+{
+	return zipc_latch_count_down(world->handle, COUNT);
+}
+
+static int operate_arrive(struct world *world)
+{
+	return zipc_latch_arrive_and_wait(world->handle, MS) == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+static void check_latch(struct world *world)
+{
+	uint32_t after = world->scenario->operate == operate_arrive ? COUNT - 1 : 0;
+	zipc_latch *latch;
+	settle_first(world);
+	int r = zipc_latch_open(world->segment, "x", NULL, &latch);
+	if (r < 0) {
+		complain(world, "open says %d", r);
+		return;
+	}
+	uint32_t count = zipc_latch_count(latch);
+	if ((count != COUNT || returned(world)) && (count != after || not_begun(world)))
+		complain(world, "%u are left", count);
+	must(world, "wait", zipc_latch_wait(latch, ZIPC_NOWAIT), count == 0 ? 0 : -EAGAIN);
+	if (count > 0)
+		must(world, "count_down", zipc_latch_count_down(latch, count), 0);
+	must(world, "wait at last", zipc_latch_wait(latch, ZIPC_NOWAIT), 0);
+	zipc_latch_close(latch);
+	world_is_clean(world);
+}
+
+static const struct scenario event_scenarios[] = {
+	SCENE("event, set", setup_event, open_event, operate_set, check_event_set),
+	SCENE("event, set and reset", setup_event, open_event, operate_set_and_reset,
+	      check_event_not_set),
+	SCENE("event, pulse", setup_event, open_event, operate_pulse, check_event_not_set),
+	SCENE("event, wait in vain", setup_event, open_event, operate_event_wait_in_vain,
+	      check_event_not_set),
+	SCENE("auto event, set", setup_event_auto, open_event, operate_set, check_event_set),
+	SCENE("auto event, wait", setup_event_auto_set, open_event, operate_event_wait,
+	      check_event_used_up),
+	SCENE("latch, count down", setup_latch, open_latch, operate_count_down, check_latch),
+	SCENE("latch, arrive and wait", setup_latch, open_latch, operate_arrive, check_latch),
+};
+
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 struct family {
@@ -493,6 +669,7 @@ static const struct family families[] = {
 	FAMILY("mutex", mutex_scenarios),
 	FAMILY("once", once_scenarios),
 	FAMILY("semaphore", semaphore_scenarios),
+	FAMILY("event and latch", event_scenarios),
 };
 
 static void test_oracle(void **state)
