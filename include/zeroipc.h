@@ -8,7 +8,12 @@
 
 #include "zeroipc/array.h"
 #include "zeroipc/common.h"
+#include "zeroipc/event.h"
+#include "zeroipc/latch.h"
+#include "zeroipc/mutex.h"
+#include "zeroipc/once.h"
 #include "zeroipc/queue.h"
 #include "zeroipc/segment.h"
+#include "zeroipc/semaphore.h"
 
 #endif

@@ -260,8 +260,13 @@ typedef struct zipc_structure_entry {
 	uint32_t reserved;
 } zipc_structure_entry;
 
-#define ZIPC_TYPE_ARRAY 1u
-#define ZIPC_TYPE_QUEUE 2u
+#define ZIPC_TYPE_ARRAY	    1u
+#define ZIPC_TYPE_QUEUE	    2u
+#define ZIPC_TYPE_MUTEX	    16u
+#define ZIPC_TYPE_ONCE	    17u
+#define ZIPC_TYPE_SEMAPHORE 18u
+#define ZIPC_TYPE_EVENT	    19u
+#define ZIPC_TYPE_LATCH	    20u
 
 /* Calls fn for every published structure, in order of creation slot. Since 0.1. */
 ZIPC_API int zipc_segment_structures(zipc_segment *segment,

@@ -9,6 +9,7 @@
 #include "backing.h"
 #include "header.h"
 #include "peers.h"
+#include "thread.h"
 
 #include "../base/error.h"
 #include "../base/name.h"
@@ -65,6 +66,7 @@ static void after_fork_in_parent(void)
  */
 static void after_fork_in_child(void)
 {
+	zi_thread_forked();
 	for (zipc_segment *s = segments; s != NULL; s = s->next) {
 		if (s->life_page != NULL && s->life_inherited)
 			munmap(s->life_page, ZI_PAGE);
@@ -101,6 +103,11 @@ void zi_process_unlock(void)
 	pthread_mutex_unlock(&process_mutex);
 	inside_process_lock = false;
 	pthread_setcancelstate(state, NULL);
+}
+
+zipc_segment *zi_process_segments(void)
+{
+	return segments;
 }
 
 /* ---- size ---- */

@@ -111,6 +111,9 @@ static inline uint32_t zi_self_id(const zipc_segment *segment)
 int zi_process_lock(void);
 void zi_process_unlock(void);
 
+/* All attachments of this process; under zi_process_lock(). */
+zipc_segment *zi_process_segments(void);
+
 /* Drops one reference; the last one detaches and unmaps. */
 void zi_segment_release(zipc_segment *segment);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the segment has to know about each type of structure to care for it: how to resolve what the
- * dead have claimed inside, and how to verify it. The table stands on the structures' floor.
+ * dead have claimed inside, and how to verify it. The table stands above the structures' floors.
  */
 #ifndef ZI_SEGMENT_TYPE_H
 #define ZI_SEGMENT_TYPE_H
@@ -42,6 +42,10 @@ struct zi_type {
 	/* Gives back what dead owners hold inside; returns how many things, or -errno. */
 	int (*resolve)(zipc_segment *segment, const struct zi_view *view);
 	void (*verify)(zipc_segment *segment, const struct zi_view *view, struct zi_report *report);
+	/* A thread of this process has ended: what still names it is a dead owner's. NULL = nothing
+	 * here names threads. Must not block. */
+	void (*thread_ended)(zipc_segment *segment, const struct zi_view *view, uint32_t id,
+			     uint32_t thread);
 };
 
 extern const struct zi_type zi_types[];

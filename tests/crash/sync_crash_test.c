@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deaths at every instruction of every operation of what stands in src/sync; the survivor gets on at once, and is
+ * told what it has to be told. See oracle.h and kill_at.h for how.
+ */
+#include "support/cmocka_all.h"
+#include "support/kill_at.h"
+#include "support/oracle.h"
+#include "support/peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define MS INT64_C(1000000)
+
+static struct oracle_report oracled;
+static struct kill_report killed;
+
+/* The operation has not begun; it has returned. In between both outcomes are right. */
+static bool not_begun(const struct world *world)
+{
+	return world->notes->phase == VICTIM_READY || world->step == 0;
+}
+
+static bool returned(const struct world *world)
+{
+	return world->notes->phase == VICTIM_RETURNED;
+}
+
+/* In mood 1 gc was here before the survivor. */
+static void settle_first(struct world *world)
+{
+	if (world->mood == 1 && zipc_segment_gc(world->segment) < 0)
+		complain(world, "gc says: %s", zipc_last_error());
+}
+
+/* A call that has to say this. */
+static bool must(struct world *world, const char *what, int code, int expected)
+{
+	return code == expected || complain(world, "%s says %d, not %d", what, code, expected);
+}
+
+/* ---- mutex ---------------------------------------------------------------------------------- */
+
+static int open_mutex(struct world *world)
+{
+	zipc_mutex *mutex = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_mutex_open(world->segment, "x", NULL, &mutex);
+	world->handle = mutex;
+	return r;
+}
+
+static int setup_mutex(struct world *world)
+{
+	zipc_mutex *mutex;
+	int r = zipc_mutex_create(world->segment, "x", NULL, &mutex);
+	if (r == 0)
+		zipc_mutex_close(mutex);
+	return r;
+}
+
+/* This process holds it, without a handle. */
+static int setup_mutex_held(struct world *world)
+{
+	zipc_mutex *mutex;
+	int r = zipc_mutex_create(world->segment, "x", NULL, &mutex);
+	if (r == 0)
+		r = zipc_mutex_lock(mutex, ZIPC_NOWAIT);
+	if (r == 0)
+		zipc_mutex_close(mutex);
+	return r;
+}
+
+/* An attachment that is gone holds it. */
+static int setup_mutex_dead(struct world *world)
+{
+	zipc_segment *mine = world->segment;
+	int r = setup_mutex(world);
+	if (r == 0)
+		r = open_mutex(world);
+	if (r == 0)
+		r = zipc_mutex_lock(world->handle, ZIPC_NOWAIT);
+	zipc_mutex_close(world->handle);
+	zipc_segment_close(world->segment);
+	world->segment = mine;
+	return r;
+}
+
+static int operate_lock(struct world *world)
+{
+	int r = zipc_mutex_lock(world->handle, ZIPC_NOWAIT);
+	return r == -EOWNERDEAD ? 1 : r;
+}
+
+/* In vain. */
+static int operate_lock_waiting(struct world *world)
+{
+	int r = zipc_mutex_lock(world->handle, MS);
+	return r == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+static int prepare_locked(struct world *world)
+{
+	int r = open_mutex(world);
+	return r < 0 ? r : zipc_mutex_lock(world->handle, ZIPC_NOWAIT);
+}
+
+static int prepare_told(struct world *world)
+{
+	int r = open_mutex(world);
+	return r < 0 ? r : zipc_mutex_lock(world->handle, ZIPC_NOWAIT) == -EOWNERDEAD ? 0 : -EPROTO;
+}
+
+static int operate_unlock(struct world *world)
+{
+	return zipc_mutex_unlock(world->handle);
+}
+
+static int operate_consistent(struct world *world)
+{
+	return zipc_mutex_consistent(world->handle);
+}
+
+static int operate_repair(struct world *world)
+{
+	int r = zipc_mutex_lock(world->handle, ZIPC_NOWAIT);
+	if (r == -EOWNERDEAD)
+		r = zipc_mutex_consistent(world->handle);
+	world->notes->mark = 1;
+	return r < 0 ? r : zipc_mutex_unlock(world->handle);
+}
+
+/* Takes it as it comes, and leaves it in order. What the first lock said. */
+static int take_mutex(struct world *world, zipc_mutex *mutex)
+{
+	int first = zipc_mutex_lock(mutex, ZIPC_NOWAIT);
+	if (first != 0 && first != -EOWNERDEAD) {
+		complain(world, "lock says %d: %s", first, zipc_last_error());
+		return first;
+	}
+	if (first == -EOWNERDEAD)
+		must(world, "consistent", zipc_mutex_consistent(mutex), 0);
+	must(world, "unlock", zipc_mutex_unlock(mutex), 0);
+	must(world, "the second lock", zipc_mutex_lock(mutex, ZIPC_NOWAIT), 0);
+	must(world, "the second unlock", zipc_mutex_unlock(mutex), 0);
+	return first;
+}
+
+static zipc_mutex *reopen_mutex(struct world *world)
+{
+	zipc_mutex *mutex = NULL;
+	int r = zipc_mutex_open(world->segment, "x", NULL, &mutex);
+	if (r < 0)
+		complain(world, "open says %d: %s", r, zipc_last_error());
+	return mutex;
+}
+
+/* What the survivor is told before the victim began, and after it returned. */
+static void check_mutex(struct world *world, int before, int after)
+{
+	settle_first(world);
+	zipc_mutex *mutex = reopen_mutex(world);
+	if (mutex == NULL)
+		return;
+	int told = take_mutex(world, mutex);
+	if (not_begun(world))
+		must(world, "the survivor's lock, before", told, before);
+	if (returned(world))
+		must(world, "the survivor's lock, after", told, after);
+	zipc_mutex_close(mutex);
+	if (world->complaint[0] == '\0')
+		world_is_clean(world);
+}
+
+static void check_lock(struct world *world)
+{
+	check_mutex(world, 0, -EOWNERDEAD);
+}
+
+static void check_unlock(struct world *world)
+{
+	check_mutex(world, -EOWNERDEAD, 0);
+}
+
+static void check_told(struct world *world)
+{
+	check_mutex(world, -EOWNERDEAD, -EOWNERDEAD);
+}
+
+/* Unlocked without being consistent: not recoverable from the one store on. */
+static void check_lost(struct world *world)
+{
+	settle_first(world);
+	zipc_mutex *mutex = reopen_mutex(world);
+	if (mutex == NULL)
+		return;
+	int r = zipc_mutex_lock(mutex, ZIPC_NOWAIT);
+	if (r != -EOWNERDEAD && r != -ENOTRECOVERABLE)
+		complain(world, "lock says %d", r);
+	if (returned(world))
+		must(world, "lock", r, -ENOTRECOVERABLE);
+	if (r == -EOWNERDEAD) {
+		zipc_mutex_consistent(mutex);
+		zipc_mutex_unlock(mutex);
+	}
+	zipc_mutex_close(mutex);
+	world_is_clean(world);
+}
+
+/* The survivor is the holder. */
+static void check_waiting(struct world *world)
+{
+	settle_first(world);
+	zipc_mutex *mutex = reopen_mutex(world);
+	if (mutex == NULL)
+		return;
+	must(world, "unlock", zipc_mutex_unlock(mutex), 0);
+	must(world, "lock", take_mutex(world, mutex), 0);
+	zipc_mutex_close(mutex);
+	world_is_clean(world);
+}
+
+#define SCENE(text, up, prepared, op, checked)                                                     \
+	{                                                                                          \
+		.name = text, .moods = 2, .setup = up, .prepare = prepared, .operate = op,         \
+		.check = checked                                                                   \
+	}
+
+static const struct scenario mutex_scenarios[] = {
+	SCENE("mutex, lock", setup_mutex, open_mutex, operate_lock, check_lock),
+	SCENE("mutex, lock in vain", setup_mutex_held, open_mutex, operate_lock_waiting,
+	      check_waiting),
+	SCENE("mutex, lock of a dead one's", setup_mutex_dead, open_mutex, operate_lock,
+	      check_told),
+	SCENE("mutex, unlock", setup_mutex, prepare_locked, operate_unlock, check_unlock),
+	SCENE("mutex, unlock inconsistent", setup_mutex_dead, prepare_told, operate_unlock,
+	      check_lost),
+	SCENE("mutex, consistent", setup_mutex_dead, prepare_told, operate_consistent, check_told),
+	SCENE("mutex, repair", setup_mutex_dead, open_mutex, operate_repair, check_unlock),
+};
+
+/* ---- once ----------------------------------------------------------------------------------- */
+
+static int setup_once(struct world *world)
+{
+	zipc_once *once;
+	int r = zipc_once_create(world->segment, "x", NULL, &once);
+	if (r == 0)
+		zipc_once_close(once);
+	return r;
+}
+
+static int open_once(struct world *world)
+{
+	zipc_once *once = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_once_open(world->segment, "x", NULL, &once);
+	world->handle = once;
+	return r;
+}
+
+static int run_well(void *arg, uint32_t attempt)
+{
+	struct world *world = arg;
+	world->notes->mark = 1;
+	world->notes->value[0] = attempt;
+	return 0;
+}
+
+static int run_badly(void *arg, uint32_t attempt)
+{
+	run_well(arg, attempt);
+	return -EIO;
+}
+
+static int operate_once(struct world *world)
+{
+	return zipc_once_call(world->handle, run_well, world, ZIPC_NOWAIT);
+}
+
+static int operate_once_badly(struct world *world)
+{
+	int r = zipc_once_call(world->handle, run_badly, world, ZIPC_NOWAIT);
+	return r == -EIO ? 0 : -EPROTO;
+}
+
+static int run_after(void *arg, uint32_t attempt)
+{
+	*(uint32_t *)arg = attempt;
+	return 0;
+}
+
+static void check_once(struct world *world)
+{
+	bool well = world->scenario->operate == operate_once;
+	zipc_once *once;
+	uint32_t attempt = 0;
+	settle_first(world);
+	int r = zipc_once_open(world->segment, "x", NULL, &once);
+	if (r < 0) {
+		complain(world, "open says %d", r);
+		return;
+	}
+	r = zipc_once_call(once, run_after, &attempt, ZIPC_NOWAIT);
+	if (r != 1 && (r != 0 || !well || world->notes->mark == 0))
+		complain(world, "call says %d", r);
+	if (returned(world))
+		must(world, "call, after", r, well ? 0 : 1);
+	if (r == 1 && attempt != 1 && attempt != 2)
+		complain(world, "attempt %u", attempt);
+	if (r == 1 && world->notes->mark != 0)
+		must(world, "the attempt", (int)attempt, 2);
+	must(world, "another call", zipc_once_call(once, run_after, &attempt, ZIPC_NOWAIT), 0);
+	zipc_once_close(once);
+	world_is_clean(world);
+}
+
+static const struct scenario once_scenarios[] = {
+	SCENE("once, done", setup_once, open_once, operate_once, check_once),
+	SCENE("once, failed", setup_once, open_once, operate_once_badly, check_once),
+};
+
+/* ---- semaphore ------------------------------------------------------------------------------ */
+
+#define PERMITS 3u
+
+static int open_semaphore(struct world *world)
+{
+	zipc_semaphore *semaphore = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_semaphore_open(world->segment, "x", NULL, &semaphore);
+	world->handle = semaphore;
+	return r;
+}
+
+static int create_semaphore(struct world *world, uint32_t flags)
+{
+	zipc_semaphore_options o = ZIPC_SEMAPHORE_OPTIONS_INIT;
+	zipc_semaphore *semaphore;
+	o.flags = flags;
+	int r = zipc_semaphore_create(world->segment, "x", PERMITS, PERMITS, &o, &semaphore);
+	if (r == 0)
+		zipc_semaphore_close(semaphore);
+	return r;
+}
+
+static int setup_counting(struct world *world)
+{
+	return create_semaphore(world, 0);
+}
+
+static int setup_owned(struct world *world)
+{
+	return create_semaphore(world, ZIPC_SEMAPHORE_OWNED);
+}
+
+/* One who is gone has two of the permits. */
+static int setup_owned_dead(struct world *world)
+{
+	zipc_segment *mine = world->segment;
+	int r = setup_owned(world);
+	if (r == 0)
+		r = open_semaphore(world);
+	if (r == 0)
+		r = zipc_semaphore_acquire(world->handle, 2, ZIPC_NOWAIT);
+	zipc_semaphore_close(world->handle);
+	zipc_segment_close(world->segment);
+	world->segment = mine;
+	return r;
+}
+
+static int prepare_acquired(struct world *world)
+{
+	int r = open_semaphore(world);
+	return r < 0 ? r : zipc_semaphore_acquire(world->handle, 2, ZIPC_NOWAIT);
+}
+
+static int operate_acquire_one(struct world *world)
+{
+	return zipc_semaphore_acquire(world->handle, 1, ZIPC_NOWAIT);
+}
+
+static int operate_acquire_two(struct world *world)
+{
+	return zipc_semaphore_acquire(world->handle, 2, ZIPC_NOWAIT);
+}
+
+static int operate_release_two(struct world *world)
+{
+	return zipc_semaphore_release(world->handle, 2);
+}
+
+/* Two are gone already. */
+static int operate_acquire_waiting(struct world *world)
+{
+	int r = zipc_semaphore_acquire(world->handle, 2, MS);
+	return r == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+static zipc_semaphore *reopen_semaphore(struct world *world)
+{
+	zipc_semaphore *semaphore = NULL;
+	settle_first(world);
+	int r = zipc_semaphore_open(world->segment, "x", NULL, &semaphore);
+	if (r < 0)
+		complain(world, "open says %d: %s", r, zipc_last_error());
+	return semaphore;
+}
+
+/* The dead have none: all can be taken, in one go or one by one, and no more. */
+static void check_owned(struct world *world)
+{
+	zipc_semaphore *s = reopen_semaphore(world);
+	if (s == NULL)
+		return;
+	must(world, "value", (int)zipc_semaphore_value(s), PERMITS);
+	if (world->mood == 1) {
+		must(world, "acquire", zipc_semaphore_acquire(s, PERMITS, ZIPC_NOWAIT), 0);
+	} else {
+		for (uint32_t i = 0; i < PERMITS; i++)
+			must(world, "acquire", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), 0);
+	}
+	must(world, "one more", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), -EAGAIN);
+	must(world, "release", zipc_semaphore_release(s, PERMITS), 0);
+	must(world, "all at once", zipc_semaphore_acquire(s, PERMITS, ZIPC_NOWAIT), 0);
+	must(world, "release", zipc_semaphore_release(s, PERMITS), 0);
+	zipc_semaphore_close(s);
+	world_is_clean(world);
+}
+
+/* Done or not, nothing in between. */
+static void check_counting(struct world *world)
+{
+	uint32_t before = PERMITS, after = PERMITS;
+	if (world->scenario->operate == operate_acquire_two)
+		after = PERMITS - 2;
+	else
+		before = PERMITS - 2;
+	if (world->scenario->operate == operate_acquire_waiting)
+		after = before;
+	zipc_semaphore *s = reopen_semaphore(world);
+	if (s == NULL)
+		return;
+	uint32_t value = zipc_semaphore_value(s);
+	if (value != before && value != after)
+		complain(world, "value is %u", value);
+	if (not_begun(world))
+		must(world, "value, before", (int)value, (int)before);
+	if (returned(world))
+		must(world, "value, after", (int)value, (int)after);
+	for (uint32_t i = 0; i < value; i++)
+		must(world, "acquire", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), 0);
+	must(world, "one more", zipc_semaphore_acquire(s, 1, ZIPC_NOWAIT), -EAGAIN);
+	must(world, "release", zipc_semaphore_release(s, PERMITS), 0);
+	zipc_semaphore_close(s);
+	world_is_clean(world);
+}
+
+static const struct scenario semaphore_scenarios[] = {
+	SCENE("counting, acquire", setup_counting, open_semaphore, operate_acquire_two,
+	      check_counting),
+	SCENE("counting, release", setup_counting, prepare_acquired, operate_release_two,
+	      check_counting),
+	SCENE("counting, acquire in vain", setup_counting, prepare_acquired,
+	      operate_acquire_waiting, check_counting),
+	SCENE("owned, acquire", setup_owned, open_semaphore, operate_acquire_one, check_owned),
+	SCENE("owned, acquire two", setup_owned, open_semaphore, operate_acquire_two, check_owned),
+	SCENE("owned, acquire a dead one's", setup_owned_dead, open_semaphore, operate_acquire_two,
+	      check_owned),
+	SCENE("owned, release", setup_owned, prepare_acquired, operate_release_two, check_owned),
+	SCENE("owned, acquire in vain", setup_owned, prepare_acquired, operate_acquire_waiting,
+	      check_owned),
+};
+
+/* ---- event and latch ------------------------------------------------------------------------ */
+
+static int create_event(struct world *world, uint32_t flags, bool set)
+{
+	zipc_event_options o = ZIPC_EVENT_OPTIONS_INIT;
+	zipc_event *event;
+	o.flags = flags;
+	int r = zipc_event_create(world->segment, "x", &o, &event);
+	if (r == 0 && set)
+		r = zipc_event_set(event);
+	if (r == 0)
+		zipc_event_close(event);
+	return r;
+}
+
+static int setup_event(struct world *world)
+{
+	return create_event(world, 0, false);
+}
+
+static int setup_event_auto(struct world *world)
+{
+	return create_event(world, ZIPC_EVENT_AUTO, false);
+}
+
+static int setup_event_auto_set(struct world *world)
+{
+	return create_event(world, ZIPC_EVENT_AUTO, true);
+}
+
+static int open_event(struct world *world)
+{
+	zipc_event *event = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_event_open(world->segment, "x", NULL, &event);
+	world->handle = event;
+	return r;
+}
+
+static int operate_set(struct world *world)
+{
+	return zipc_event_set(world->handle);
+}
+
+static int operate_pulse(struct world *world)
+{
+	return zipc_event_pulse(world->handle);
+}
+
+static int operate_set_and_reset(struct world *world)
+{
+	int r = zipc_event_set(world->handle);
+	return r < 0 ? r : zipc_event_reset(world->handle);
+}
+
+static int operate_event_wait(struct world *world)
+{
+	return zipc_event_wait(world->handle, ZIPC_NOWAIT);
+}
+
+static int operate_event_wait_in_vain(struct world *world)
+{
+	return zipc_event_wait(world->handle, MS) == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+/* It works as one that was never touched by the dead; `before` and `after`: is it set? */
+static void check_event(struct world *world, int before, int after)
+{
+	zipc_event *event;
+	settle_first(world);
+	int r = zipc_event_open(world->segment, "x", NULL, &event);
+	if (r < 0) {
+		complain(world, "open says %d", r);
+		return;
+	}
+	int set = zipc_event_is_set(event);
+	bool automatic = (zipc_event_flags(event) & ZIPC_EVENT_AUTO) != 0;
+	if (not_begun(world))
+		must(world, "is_set, before", set, before);
+	if (returned(world))
+		must(world, "is_set, after", set, after);
+	must(world, "wait", zipc_event_wait(event, ZIPC_NOWAIT), set ? 0 : -EAGAIN);
+	must(world, "wait again", zipc_event_wait(event, ZIPC_NOWAIT),
+	     set && !automatic ? 0 : -EAGAIN);
+	must(world, "pulse", zipc_event_pulse(event), 0);
+	must(world, "wait after pulse", zipc_event_wait(event, ZIPC_NOWAIT), -EAGAIN);
+	must(world, "set", zipc_event_set(event), 0);
+	must(world, "wait after set", zipc_event_wait(event, ZIPC_NOWAIT), 0);
+	must(world, "reset", zipc_event_reset(event), 0);
+	must(world, "wait after reset", zipc_event_wait(event, ZIPC_NOWAIT), -EAGAIN);
+	zipc_event_close(event);
+	world_is_clean(world);
+}
+
+static void check_event_set(struct world *world)
+{
+	check_event(world, 0, 1);
+}
+
+static void check_event_not_set(struct world *world)
+{
+	check_event(world, 0, 0);
+}
+
+static void check_event_used_up(struct world *world)
+{
+	check_event(world, 1, 0);
+}
+
+#define COUNT 3u
+
+static int setup_latch(struct world *world)
+{
+	zipc_latch *latch;
+	int r = zipc_latch_create(world->segment, "x", COUNT, NULL, &latch);
+	if (r == 0)
+		zipc_latch_close(latch);
+	return r;
+}
+
+static int open_latch(struct world *world)
+{
+	zipc_latch *latch = NULL;
+	int r = world_attach(world);
+	if (r == 0)
+		r = zipc_latch_open(world->segment, "x", NULL, &latch);
+	world->handle = latch;
+	return r;
+}
+
+static int operate_count_down(struct world *world)
+{
+	return zipc_latch_count_down(world->handle, COUNT);
+}
+
+static int operate_arrive(struct world *world)
+{
+	return zipc_latch_arrive_and_wait(world->handle, MS) == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+static void check_latch(struct world *world)
+{
+	uint32_t after = world->scenario->operate == operate_arrive ? COUNT - 1 : 0;
+	zipc_latch *latch;
+	settle_first(world);
+	int r = zipc_latch_open(world->segment, "x", NULL, &latch);
+	if (r < 0) {
+		complain(world, "open says %d", r);
+		return;
+	}
+	uint32_t count = zipc_latch_count(latch);
+	if ((count != COUNT || returned(world)) && (count != after || not_begun(world)))
+		complain(world, "%u are left", count);
+	must(world, "wait", zipc_latch_wait(latch, ZIPC_NOWAIT), count == 0 ? 0 : -EAGAIN);
+	if (count > 0)
+		must(world, "count_down", zipc_latch_count_down(latch, count), 0);
+	must(world, "wait at last", zipc_latch_wait(latch, ZIPC_NOWAIT), 0);
+	zipc_latch_close(latch);
+	world_is_clean(world);
+}
+
+static const struct scenario event_scenarios[] = {
+	SCENE("event, set", setup_event, open_event, operate_set, check_event_set),
+	SCENE("event, set and reset", setup_event, open_event, operate_set_and_reset,
+	      check_event_not_set),
+	SCENE("event, pulse", setup_event, open_event, operate_pulse, check_event_not_set),
+	SCENE("event, wait in vain", setup_event, open_event, operate_event_wait_in_vain,
+	      check_event_not_set),
+	SCENE("auto event, set", setup_event_auto, open_event, operate_set, check_event_set),
+	SCENE("auto event, wait", setup_event_auto_set, open_event, operate_event_wait,
+	      check_event_used_up),
+	SCENE("latch, count down", setup_latch, open_latch, operate_count_down, check_latch),
+	SCENE("latch, arrive and wait", setup_latch, open_latch, operate_arrive, check_latch),
+};
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+struct family {
+	const char *name;
+	const struct scenario *scenarios;
+	size_t count;
+};
+
+#define FAMILY(name, scenarios)                                                                    \
+	{                                                                                          \
+		name, scenarios, sizeof(scenarios) / sizeof(scenarios)[0]                          \
+	}
+
+static const struct family families[] = {
+	FAMILY("mutex", mutex_scenarios),
+	FAMILY("once", once_scenarios),
+	FAMILY("semaphore", semaphore_scenarios),
+	FAMILY("event and latch", event_scenarios),
+};
+
+static void test_oracle(void **state)
+{
+	const struct family *family = *state;
+	oracle_run_all(family->scenarios, family->count, 2, &oracled);
+}
+
+static void test_kill(void **state)
+{
+	const struct family *family = *state;
+	kill_at_run_all(family->scenarios, family->count, &killed);
+}
+
+static int all_tests(void)
+{
+	enum { FAMILIES = sizeof families / sizeof families[0] };
+	static char names[2 * FAMILIES][40];
+	struct CMUnitTest tests[2 * FAMILIES] = {0};
+	for (size_t i = 0; i < 2 * (size_t)FAMILIES; i++) {
+		const struct family *family = &families[i / 2];
+		snprintf(names[i], sizeof names[i], "%s: %s", i % 2 == 0 ? "oracle" : "kill",
+			 family->name);
+		tests[i] = (struct CMUnitTest){.name = names[i],
+					       .test_func = i % 2 == 0 ? test_oracle : test_kill,
+					       .initial_state = (void *)(uintptr_t)family};
+	}
+	int r = peer_run_tests("sync_crash", tests, 2 * (size_t)FAMILIES);
+	oracle_print("sync_crash", &oracled);
+	kill_at_print("sync_crash", &killed);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct role roles[] = {{NULL, NULL}};
+	victim_prefer_loops(argv);
+	return peer_main(argc, argv, roles, all_tests);
+}

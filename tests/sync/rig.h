@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads of one-process tests: each does one thing, and says what came of it. */
+#ifndef TESTS_SYNC_RIG_H
+#define TESTS_SYNC_RIG_H
+
+#include "segment/rig.h"
+
+#include <pthread.h>
+
+#define MS INT64_C(1000000)
+#define S  INT64_C(1000000000)
+
+/* One call in a thread of its own. */
+struct errand {
+	pthread_t thread;
+	int (*run)(void *arg);
+	void *arg;
+	uint32_t begun;
+	uint32_t over;
+	int result;
+};
+
+static inline void *errand_main(void *arg)
+{
+	struct errand *errand = arg;
+	__atomic_store_n(&errand->begun, 1u, __ATOMIC_SEQ_CST);
+	errand->result = errand->run(errand->arg);
+	__atomic_store_n(&errand->over, 1u, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static inline void errand_start(struct errand *errand, int (*run)(void *arg), void *arg)
+{
+	*errand = (struct errand){.run = run, .arg = arg};
+	assert_ok(pthread_create(&errand->thread, NULL, errand_main, errand));
+	assert_true(wait_until_at_least(&errand->begun, 1));
+}
+
+/* What the call returned. */
+static inline int errand_end(struct errand *errand)
+{
+	assert_ok(pthread_join(errand->thread, NULL));
+	return errand->result;
+}
+
+static inline bool errand_is_over(const struct errand *errand)
+{
+	return __atomic_load_n(&errand->over, __ATOMIC_SEQ_CST) != 0;
+}
+
+/* The same, from beginning to end. */
+static inline int errand_do(int (*run)(void *arg), void *arg)
+{
+	struct errand errand;
+	errand_start(&errand, run, arg);
+	return errand_end(&errand);
+}
+
+/* Time enough for a thread to come to where it waits. Not a proof, but what a bug needs. */
+static inline void let_it_sleep(void)
+{
+	nap_us(30000);
+}
+
+/* Runs fn in a forked child; its exit status. */
+static inline int in_child(int (*run)(void *arg), void *arg)
+{
+	pid_t pid = peer_fork();
+	if (pid == 0)
+		_exit(run(arg));
+	return peer_wait(pid);
+}
+
+#endif
