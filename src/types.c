@@ -9,12 +9,15 @@
 #include "sync/semaphore.h"
 
 const struct zi_type zi_types[] = {
-	{ZIPC_TYPE_ARRAY, "array", zi_array_resolve, zi_array_verify, NULL},
-	{ZIPC_TYPE_QUEUE, "queue", zi_queue_resolve, zi_queue_verify, NULL},
-	{ZIPC_TYPE_MUTEX, "mutex", zi_mutex_resolve, zi_mutex_verify, zi_mutex_thread_ended},
-	{ZIPC_TYPE_ONCE, "once", zi_once_resolve, zi_once_verify, zi_once_thread_ended},
-	{ZIPC_TYPE_SEMAPHORE, "semaphore", zi_semaphore_resolve, zi_semaphore_verify, NULL},
-	{ZIPC_TYPE_EVENT, "event", zi_event_resolve, zi_event_verify, NULL},
-	{ZIPC_TYPE_LATCH, "latch", zi_latch_resolve, zi_latch_verify, NULL},
-	{0, NULL, NULL, NULL, NULL},
+	{ZIPC_TYPE_ARRAY, "array", zi_array_resolve, zi_array_verify, NULL, NULL},
+	{ZIPC_TYPE_QUEUE, "queue", zi_queue_resolve, zi_queue_verify, NULL, NULL},
+	{ZIPC_TYPE_MUTEX, "mutex", zi_mutex_resolve, zi_mutex_verify, zi_mutex_thread_ended,
+	 zi_mutex_holders},
+	{ZIPC_TYPE_ONCE, "once", zi_once_resolve, zi_once_verify, zi_once_thread_ended,
+	 zi_once_holders},
+	{ZIPC_TYPE_SEMAPHORE, "semaphore", zi_semaphore_resolve, zi_semaphore_verify, NULL,
+	 zi_semaphore_holders},
+	{ZIPC_TYPE_EVENT, "event", zi_event_resolve, zi_event_verify, NULL, NULL},
+	{ZIPC_TYPE_LATCH, "latch", zi_latch_resolve, zi_latch_verify, NULL, NULL},
+	{0, NULL, NULL, NULL, NULL, NULL},
 };

@@ -273,6 +273,47 @@ ZIPC_API int zipc_segment_structures(zipc_segment *segment,
 				     int (*fn)(const zipc_structure_entry *entry, void *arg),
 				     void *arg);
 
+/* A thread that sleeps: zipc_segment_waiters(). */
+typedef struct zipc_waiter_entry {
+	uint32_t struct_size;
+	uint32_t peer_id;
+	uint32_t pid;	       /* for people; 0 = unknown */
+	uint32_t thread;       /* its kernel thread id */
+	const char *name;      /* of the structure */
+	const char *type_name; /* "mutex", "queue", ... */
+	uint64_t place;	       /* where it waits: the same for all that wait for the same thing */
+	uint64_t since_ns;     /* nanoseconds since 1970 */
+} zipc_waiter_entry;
+
+/*
+ * Calls fn for every living thread that sleeps in a call of this library, up to 8 of each attachment.
+ * A moment's view; those that only spin are not in it. Since 0.1.
+ */
+ZIPC_API int zipc_segment_waiters(zipc_segment *segment,
+				  int (*fn)(const zipc_waiter_entry *entry, void *arg), void *arg);
+
+/* Somebody who holds what others wait for: zipc_segment_holders(). */
+typedef struct zipc_holder_entry {
+	uint32_t struct_size;
+	uint32_t peer_id;
+	uint32_t pid;	 /* for people; 0 = unknown */
+	uint32_t thread; /* kernel thread id; 0 = any thread of that process */
+	uint32_t alive;	 /* 0: what it holds goes to whoever comes next */
+	uint32_t count;	 /* how often it holds it, or how many */
+	uint32_t flags;	 /* ZIPC_HOLDER_* */
+	uint32_t reserved;
+	const char *name;      /* of the structure */
+	const char *type_name; /* "mutex", ... */
+	const char *what;      /* "holds", "reads", "runs", ... */
+	uint64_t place;	       /* where those wait that it keeps waiting */
+} zipc_holder_entry;
+
+#define ZIPC_HOLDER_ONE_OF 1u /* those who wait can go on as soon as any of the holders lets go */
+
+/* Calls fn for every holder of every structure. A moment's view. Since 0.1. */
+ZIPC_API int zipc_segment_holders(zipc_segment *segment,
+				  int (*fn)(const zipc_holder_entry *entry, void *arg), void *arg);
+
 /* ---- care ------------------------------------------------------------------------------------ */
 
 /*

@@ -111,7 +111,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_list, cli_show, cli_cat, cli_push, cli_pop, cli_set, cli_shutdown;
-extern const cli_command cli_create, cli_rm, cli_gc, cli_verify, cli_demo;
+extern const cli_command cli_create, cli_rm, cli_gc, cli_verify, cli_deadlocks, cli_demo;
 extern const cli_command cli_demo_reader, cli_demo_worker;
 
 /* True when the option was on the command line. */
@@ -303,5 +303,44 @@ void cli_catch_signals(zipc_segment *segment);
 int cli_caught(void);
 /* While true a signal ends the process at once: for reads that zipc_interrupt() cannot end. */
 void cli_exit_on_signal(bool at_once);
+
+/* ---- waits.c: who waits for whom ------------------------------------------------------------- */
+
+typedef struct cli_waiter {
+	zipc_waiter_entry entry; /* with a copy of its name */
+	bool stuck;		 /* can never go on */
+	bool printed;
+} cli_waiter;
+
+typedef struct cli_waits {
+	cli_waiter *waiters;
+	size_t waiter_count;
+	zipc_holder_entry *holders; /* with copies of their names */
+	size_t holder_count;
+	zipc_peer_entry *peers; /* with copies of their commands */
+	size_t peer_count;
+} cli_waits;
+
+/* Needs an attached target. CLI_OK or CLI_FAILED; drop it in either case. */
+int cli_take_waits(const cli_target *target, cli_waits *w);
+void cli_drop_waits(cli_waits *w);
+
+/* As the process called itself; "?" when it is gone. */
+const char *cli_waits_command(const cli_waits *w, uint32_t peer_id);
+
+/* Members of an object: pid, peer, thread, command. */
+void cli_json_thread(cli_json *json, const cli_waits *w, uint32_t peer_id, uint32_t pid,
+		     uint32_t thread);
+
+/* show_waits.c: of the structures of the target, or of the one that it names. */
+void cli_print_waits(const cli_target *target, const cli_waits *w);
+void cli_json_waits(cli_json *json, const cli_target *target, const cli_waits *w);
+
+/* Marks those that can never go on: everybody who could let them is one of them. How many. */
+size_t cli_find_stuck(cli_waits *w);
+
+/* Who holds what this stuck one waits for and is stuck too, and what keeps that one; or NULL. */
+const zipc_holder_entry *cli_waits_for(const cli_waits *w, const cli_waiter *waiter,
+				       cli_waiter **out_next);
 
 #endif

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char introduction[] =
-	"zeroipc: named queues and arrays in shared memory that survive kill -9 of their users.\n"
-	"\n"
-	"usage: zeroipc COMMAND [ARGUMENTS] [OPTIONS]\n";
+static const char introduction[] = "zeroipc: named queues, arrays and locks in shared memory that "
+				   "survive kill -9 of their users.\n"
+				   "\n"
+				   "usage: zeroipc COMMAND [ARGUMENTS] [OPTIONS]\n";
 
 static const char conventions[] =
 	"SEG is the name of a segment in shared memory, or, beginning with /, ./ or ../, the path\n"
@@ -44,9 +44,9 @@ static const cli_command cli_help = {
 };
 
 static const cli_command *const commands[] = {
-	&cli_list,   &cli_show,	  &cli_cat,  &cli_push,	       &cli_pop,
-	&cli_set,    &cli_create, &cli_rm,   &cli_shutdown,    &cli_gc,
-	&cli_verify, &cli_demo,	  &cli_help, &cli_demo_reader, &cli_demo_worker,
+	&cli_list,   &cli_show, &cli_cat,	  &cli_push,	    &cli_pop,	 &cli_set,
+	&cli_create, &cli_rm,	&cli_shutdown,	  &cli_gc,	    &cli_verify, &cli_deadlocks,
+	&cli_demo,   &cli_help, &cli_demo_reader, &cli_demo_worker,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -82,7 +82,7 @@ static void list_commands(void)
 	puts(introduction);
 	for (size_t i = 0; i < COMMANDS; i++) {
 		if (commands[i]->summary)
-			printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
+			printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	}
 	printf("\n%s", conventions);
 }

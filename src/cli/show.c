@@ -23,6 +23,7 @@ typedef struct picture {
 	size_t structure_count;
 	zipc_peer_entry *peers; /* with copies of their commands */
 	size_t peer_count;
+	cli_waits waits;
 } picture;
 
 /* ---- taking the picture --------------------------------------------------------------------- */
@@ -80,7 +81,7 @@ static int take_picture(const cli_target *target, picture *p)
 		return cli_failed("%s", cli_reason(rc));
 	for (size_t i = 0; i < p->structure_count; i++)
 		read_queue(target->segment, &p->structures[i]);
-	return CLI_OK;
+	return cli_take_waits(target, &p->waits);
 }
 
 static void drop_picture(picture *p)
@@ -94,6 +95,7 @@ static void drop_picture(picture *p)
 		free((void *)(uintptr_t)p->peers[i].command);
 	free(p->structures);
 	free(p->peers);
+	cli_drop_waits(&p->waits);
 }
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -214,8 +216,14 @@ static void print_structures(const picture *p)
 
 		cli_table_cell(&table, "%s", shown->name);
 		cli_table_cell(&table, "%s", shown->type_name);
-		cli_table_cell(&table, "%s", cli_size_text(a, shown->entry.element_size));
-		cli_table_cell(&table, "%llu", (unsigned long long)shown->entry.capacity);
+		cli_table_cell(&table, "%s",
+			       shown->entry.element_size
+				       ? cli_size_text(a, shown->entry.element_size)
+				       : "-");
+		if (shown->entry.capacity)
+			cli_table_cell(&table, "%llu", (unsigned long long)shown->entry.capacity);
+		else
+			cli_table_cell(&table, "-");
 		add_fill(&table, shown);
 		cli_table_cell(&table, "%s", cli_size_text(b, shown->entry.size));
 		cli_table_cell(&table, "%u", shown->entry.handles);
@@ -309,6 +317,7 @@ static void print_people(const picture *p)
 	print_structures(p);
 	print_queues(p);
 	print_roles(p);
+	cli_print_waits(p->target, &p->waits);
 }
 
 /* ---- for programs --------------------------------------------------------------------------- */
@@ -414,6 +423,7 @@ static void print_json(const picture *p)
 	for (size_t i = 0; i < p->structure_count; i++)
 		json_structure(&json, &p->structures[i]);
 	cli_json_close(&json, ']');
+	cli_json_waits(&json, p->target, &p->waits);
 	cli_json_close(&json, '}');
 	cli_json_end(&json);
 }
@@ -467,7 +477,11 @@ const cli_command cli_show = {
 		"  REDELIVERED  at-least-once queues: handed out again after a consumer died\n"
 		"  DROPPED      slots given up: aborted, or of dead processes\n"
 		"\n"
-		"  --json    one object: segment, peers, structures\n"
+		"Of locks it shows who holds them, and who sleeps for them; likewise of whatever "
+		"else threads\n"
+		"sleep for.\n"
+		"\n"
+		"  --json    one object: segment, peers, structures, holders, waiters\n"
 		"  --trust   open it even if other users own it or may write to it\n"
 		"\n"
 		"examples:\n"

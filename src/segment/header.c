@@ -37,8 +37,13 @@ static void lay_out(struct zi_header *h, const zipc_segment_options *o)
 	h->chunk_shift = ZI_CHUNK_SHIFT;
 	h->max_size = o->max_size & ~(ZI_CHUNK - 1);
 	h->peers_offset = ZI_HEADER_SIZE;
-	h->directory_offset =
+	h->waiters_per_peer = ZI_WAITERS_PER_PEER;
+	h->waiter_stride = sizeof(struct zi_waiter);
+	h->waiters_offset =
 		zi_align_up(h->peers_offset + (uint64_t)h->max_peers * h->peer_stride, ZI_PAGE);
+	h->directory_offset = zi_align_up(
+		h->waiters_offset + (uint64_t)h->max_peers * h->waiters_per_peer * h->waiter_stride,
+		ZI_PAGE);
 	h->chunks_offset = zi_align_up(h->directory_offset + directory_bytes(h), ZI_PAGE);
 	uint64_t table = (h->max_size >> ZI_CHUNK_SHIFT) * sizeof(uint64_t);
 	h->first_chunk = zi_align_up(h->chunks_offset + table, ZI_CHUNK);
@@ -204,6 +209,9 @@ static bool geometry_sound(const struct zi_header *h, uint64_t size, uint64_t fi
 	       h->entry_stride == expected.entry_stride &&
 	       h->directory_first == expected.directory_first &&
 	       h->peers_offset == expected.peers_offset &&
+	       h->waiters_offset == expected.waiters_offset &&
+	       h->waiters_per_peer == expected.waiters_per_peer &&
+	       h->waiter_stride == expected.waiter_stride &&
 	       h->directory_offset == expected.directory_offset &&
 	       h->chunks_offset == expected.chunks_offset &&
 	       h->first_chunk == expected.first_chunk && size >= h->first_chunk + ZI_CHUNK &&

@@ -5,6 +5,7 @@
  *
  *   0            header, 4096 bytes
  *   peers        peer table, max_peers entries of 128 bytes
+ *   waiters      who sleeps where, for people: 8 entries of 32 bytes for each peer
  *   directory    first block of directory entries
  *   chunks       chunk table, one word per 64 KiB of max_size; sparse beyond the current size
  *   first_chunk  the heap: chunks of 64 KiB up to the current size
@@ -96,7 +97,10 @@ struct zi_header {
 	uint32_t flags;
 	uint32_t chunk_shift;
 	char name[ZIPC_NAME_MAX + 1];
-	uint8_t pad0[1024 - 240];
+	uint64_t waiters_offset;
+	uint32_t waiters_per_peer;
+	uint32_t waiter_stride;
+	uint8_t pad0[1024 - 256];
 
 	/* Changing; each group on a line of its own. */
 	uint64_t size; /* bytes in use of the file; grows; written under heap_lock */
@@ -118,6 +122,7 @@ static_assert(offsetof(struct zi_header, max_size) == 80, "format");
 static_assert(offsetof(struct zi_header, max_peers) == 120, "format");
 static_assert(offsetof(struct zi_header, hash_seed) == 136, "format");
 static_assert(offsetof(struct zi_header, name) == 176, "format");
+static_assert(offsetof(struct zi_header, waiters_offset) == 240, "format");
 static_assert(offsetof(struct zi_header, size) == 1024, "format");
 static_assert(offsetof(struct zi_header, heap_lock) == 1088, "format");
 static_assert(offsetof(struct zi_header, directory_lock) == 1152, "format");
@@ -139,6 +144,21 @@ struct zi_peer {
 };
 
 static_assert(sizeof(struct zi_peer) == 128, "format");
+
+/* ---- waiters -------------------------------------------------------------------------------
+ * For people: a thread that goes to sleep writes down where, in an entry of its own peer's slot. One
+ * that finds them all taken is not listed. Nothing else is ever decided by them.
+ */
+#define ZI_WAITERS_PER_PEER 8u
+
+struct zi_waiter {
+	uint64_t owner;	   /* thread 24 << 24 | peer id 24; 0 = free */
+	uint64_t gate;	   /* offset of the word it sleeps at; 0 = it is just coming or going */
+	uint64_t since_ns; /* CLOCK_MONOTONIC */
+	uint64_t pad;
+};
+
+static_assert(sizeof(struct zi_waiter) == 32, "format");
 
 /* ---- directory ------------------------------------------------------------------------------
  * A block is a line-aligned array of name hashes, one u64 per entry, 0 = no name, followed by the

@@ -4,7 +4,9 @@
 #include "directory.h"
 #include "heap.h"
 #include "peers.h"
+#include "waiters.h"
 
+#include "../base/clock.h"
 #include "../base/copy.h"
 #include "../base/error.h"
 #include "../base/options.h"
@@ -170,6 +172,98 @@ int zipc_segment_structures(zipc_segment *segment,
 {
 	struct structure_walk walk = {fn, arg};
 	return zi_directory_walk(segment, ZI_ENTRY_PUBLISHED, show_structure, &walk);
+}
+
+/* ---- who waits, who holds ------------------------------------------------------------------- */
+
+struct waiter_walk {
+	int (*fn)(const zipc_waiter_entry *entry, void *arg);
+	void *arg;
+	const struct zi_waiter *waiter;
+};
+
+/* The one whose memory the gate lies in. */
+static int show_waiter(zipc_segment *segment, const struct zi_view *view, void *arg)
+{
+	const struct waiter_walk *walk = arg;
+	const struct zi_waiter *w = walk->waiter;
+	const struct zi_type *type = zi_type_find(view->type);
+	uint32_t id = (uint32_t)w->owner & ZI_ID_MASK;
+	if (w->gate - view->offset >= view->size)
+		return 0;
+	zipc_waiter_entry entry = {
+		.struct_size = sizeof entry,
+		.peer_id = id,
+		.pid = zi_peer_pid(segment, id),
+		.thread = (uint32_t)(w->owner >> ZI_ID_BITS) & ZI_ID_MASK,
+		.name = view->name,
+		.type_name = type != NULL ? type->name : "unknown",
+		.place = w->gate,
+		.since_ns = zi_wall_ns() - ((uint64_t)zi_now_ns() - w->since_ns),
+	};
+	return walk->fn(&entry, walk->arg);
+}
+
+int zipc_segment_waiters(zipc_segment *segment,
+			 int (*fn)(const zipc_waiter_entry *entry, void *arg), void *arg)
+{
+	struct zi_waiter waiter;
+	struct waiter_walk walk = {fn, arg, &waiter};
+	for (uint32_t slot = 0; slot < segment->max_peers; slot++) {
+		for (uint32_t i = 0; i < ZI_WAITERS_PER_PEER; i++) {
+			if (!zi_waiter_read(segment, slot, i, &waiter) ||
+			    zi_peer_dead(segment, (uint32_t)waiter.owner & ZI_ID_MASK) == 1)
+				continue;
+			int r = zi_directory_walk(segment, ZI_ENTRY_PUBLISHED, show_waiter, &walk);
+			if (r != 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+struct holder_walk {
+	int (*fn)(const zipc_holder_entry *entry, void *arg);
+	void *arg;
+	zipc_segment *segment;
+	const struct zi_view *view;
+	const struct zi_type *type;
+};
+
+static int show_holder(const struct zi_holder *holder, void *arg)
+{
+	const struct holder_walk *walk = arg;
+	zipc_holder_entry entry = {
+		.struct_size = sizeof entry,
+		.peer_id = holder->id,
+		.pid = zi_peer_pid(walk->segment, holder->id),
+		.thread = holder->thread,
+		.alive = zi_peer_dead(walk->segment, holder->id) != 1,
+		.count = holder->count,
+		.flags = holder->flags,
+		.name = walk->view->name,
+		.type_name = walk->type->name,
+		.what = holder->what,
+		.place = (uint64_t)((const uint8_t *)holder->gate - walk->segment->base),
+	};
+	return walk->fn(&entry, walk->arg);
+}
+
+static int show_holders(zipc_segment *segment, const struct zi_view *view, void *arg)
+{
+	struct holder_walk *walk = arg;
+	walk->view = view;
+	walk->type = zi_type_find(view->type);
+	if (walk->type == NULL || walk->type->holders == NULL)
+		return 0;
+	return walk->type->holders(segment, view, show_holder, walk);
+}
+
+int zipc_segment_holders(zipc_segment *segment,
+			 int (*fn)(const zipc_holder_entry *entry, void *arg), void *arg)
+{
+	struct holder_walk walk = {.fn = fn, .arg = arg, .segment = segment};
+	return zi_directory_walk(segment, ZI_ENTRY_PUBLISHED, show_holders, &walk);
 }
 
 int zipc_remove(zipc_segment *segment, const char *name)

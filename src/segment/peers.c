@@ -4,6 +4,7 @@
 #include "backing.h"
 #include "care.h"
 #include "directory.h"
+#include "waiters.h"
 #include "guard.h"
 #include "object.h"
 
@@ -256,6 +257,7 @@ static int sweep_and_restart(zipc_segment *segment, int fd, uint32_t slot, uint3
 static int enter_slot(zipc_segment *segment, int fd, uint32_t slot)
 {
 	zi_directory_clear_handles(segment, slot);
+	zi_waiters_clear(segment, slot);
 	uint32_t last =
 		zi_load_relaxed(&zi_peer_at(segment, slot)->generation) & ZI_GENERATION_MASK;
 	memset(&segment->alive_cache[slot], 0, sizeof segment->alive_cache[slot]);

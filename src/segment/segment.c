@@ -194,6 +194,7 @@ static void copy_geometry(zipc_segment *s, const struct zi_header *h)
 	s->chunks_offset = h->chunks_offset;
 	s->first_chunk = h->first_chunk;
 	s->peers_offset = h->peers_offset;
+	s->waiters_offset = h->waiters_offset;
 	s->hash_seed = h->hash_seed;
 	s->max_peers = h->max_peers;
 	s->entry_stride = h->entry_stride;

@@ -41,6 +41,7 @@ struct zipc_segment {
 	uint64_t chunks_offset;
 	uint64_t first_chunk;
 	uint64_t peers_offset;
+	uint64_t waiters_offset;
 	uint64_t hash_seed;
 	uint32_t max_peers;
 	uint32_t entry_stride;

@@ -36,6 +36,18 @@ struct zi_report {
 void zi_report_add(struct zi_report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Somebody, dead or alive, who holds something that others wait for. */
+struct zi_holder {
+	uint32_t id;
+	uint32_t thread; /* 0 = any thread of that process */
+	uint32_t count;	 /* how often, or how many */
+	uint32_t flags;	 /* ZIPC_HOLDER_* */
+	const char *what;
+	const uint32_t *gate; /* where they wait */
+};
+
+typedef int (*zi_holder_fn)(const struct zi_holder *holder, void *arg);
+
 struct zi_type {
 	uint32_t code; /* ZIPC_TYPE_*; 0 ends the table */
 	const char *name;
@@ -46,6 +58,10 @@ struct zi_type {
 	 * here names threads. Must not block. */
 	void (*thread_ended)(zipc_segment *segment, const struct zi_view *view, uint32_t id,
 			     uint32_t thread);
+	/* Names all holders; NULL = nothing of it is ever held. Stops, and returns what fn returned,
+	 * when that is not 0. */
+	int (*holders)(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn,
+		       void *arg);
 };
 
 extern const struct zi_type zi_types[];

@@ -184,6 +184,20 @@ void zi_lock_thread_ended(zipc_segment *segment, struct zi_lock *lock, uint64_t 
 	zi_gate_signal(segment, &lock->gate);
 }
 
+int zi_lock_holder(const struct zi_lock *lock, zi_holder_fn fn, void *arg)
+{
+	/* relaxed: for people */
+	uint64_t w = zi_load_relaxed(&lock->word);
+	struct zi_holder holder = {
+		.id = zi_owner_id(w),
+		.thread = zi_owner_thread(w),
+		.count = zi_lock_depth(w) + 1,
+		.what = "holds",
+		.gate = &lock->gate,
+	};
+	return holder.id == 0 ? 0 : fn(&holder, arg);
+}
+
 void zi_lock_verify(const struct zi_lock *lock, const char *what, const char *name,
 		    struct zi_report *report)
 {

@@ -86,6 +86,9 @@ int zi_lock_resolve(zipc_segment *segment, struct zi_lock *lock);
 /* That thread of this process has ended. */
 void zi_lock_thread_ended(zipc_segment *segment, struct zi_lock *lock, uint64_t owner);
 
+/* Names its holder, if there is one; returns what fn says. */
+int zi_lock_holder(const struct zi_lock *lock, zi_holder_fn fn, void *arg);
+
 void zi_lock_verify(const struct zi_lock *lock, const char *what, const char *name,
 		    struct zi_report *report);
 

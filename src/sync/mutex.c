@@ -56,6 +56,13 @@ void zi_mutex_thread_ended(zipc_segment *segment, const struct zi_view *view, ui
 		zi_lock_thread_ended(segment, lock, zi_owner_make(id, thread));
 }
 
+int zi_mutex_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn, void *arg)
+{
+	const struct zi_lock *lock = lock_of(view);
+	(void)segment;
+	return lock == NULL ? 0 : zi_lock_holder(lock, fn, arg);
+}
+
 /* ---- lifecycle ------------------------------------------------------------------------------ */
 
 static int bind(void *handle)

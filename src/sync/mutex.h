@@ -10,4 +10,6 @@ void zi_mutex_verify(zipc_segment *segment, const struct zi_view *view, struct z
 void zi_mutex_thread_ended(zipc_segment *segment, const struct zi_view *view, uint32_t id,
 			   uint32_t thread);
 
+int zi_mutex_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn, void *arg);
+
 #endif

@@ -78,6 +78,24 @@ void zi_once_thread_ended(zipc_segment *segment, const struct zi_view *view, uin
 		give_up(segment, shared, w);
 }
 
+int zi_once_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn, void *arg)
+{
+	const struct zi_once *shared = zi_sync_block(view, sizeof *shared);
+	/* relaxed: for people */
+	uint64_t w = shared == NULL ? 0 : zi_load_relaxed(&shared->word);
+	(void)segment;
+	if (zi_owner_id(w) == 0)
+		return 0;
+	struct zi_holder holder = {
+		.id = zi_owner_id(w),
+		.thread = zi_owner_thread(w),
+		.count = 1,
+		.what = "runs",
+		.gate = &shared->gate,
+	};
+	return fn(&holder, arg);
+}
+
 /* ---- lifecycle ------------------------------------------------------------------------------ */
 
 static int bind(void *handle)

@@ -10,4 +10,6 @@ void zi_once_verify(zipc_segment *segment, const struct zi_view *view, struct zi
 void zi_once_thread_ended(zipc_segment *segment, const struct zi_view *view, uint32_t id,
 			  uint32_t thread);
 
+int zi_once_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn, void *arg);
+
 #endif

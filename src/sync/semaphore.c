@@ -16,6 +16,7 @@
 #include "handle.h"
 #include "semaphore_layout.h"
 
+#include "../base/error.h"
 #include "../base/options.h"
 #include "../segment/peers.h"
 #include "../wait/gate.h"
@@ -23,6 +24,7 @@
 #include <zeroipc/semaphore.h>
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define COLLECTOR_SPINS 1000 /* looks at a collector's word before it is waited for asleep */
 
@@ -90,6 +92,43 @@ void zi_semaphore_verify(zipc_segment *segment, const struct zi_view *view,
 		zi_report_add(report, "semaphore '%s': its value is %u, its maximum %llu",
 			      view->name, zi_load_relaxed(&shared->value),
 			      (unsigned long long)view->capacity);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* How many permits each has that has any. */
+int zi_semaphore_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn,
+			 void *arg)
+{
+	const struct zi_semaphore *shared = (const struct zi_semaphore *)(void *)view->memory;
+	(void)segment;
+	if (!sizes_sound(view) || (view->flags & ZIPC_SEMAPHORE_OWNED) == 0)
+		return 0;
+	uint32_t *ids = malloc(view->capacity * sizeof *ids);
+	if (ids == NULL)
+		return zi_fail(-ENOMEM, "semaphore '%s': out of memory", view->name);
+	for (uint64_t i = 0; i < view->capacity; i++)
+		ids[i] = zi_load_relaxed(&shared->permits[i]) & ZI_ID_MASK; /* for people */
+	qsort(ids, view->capacity, sizeof *ids, compare_ids);
+	int r = 0;
+	for (uint64_t i = 0, n; i < view->capacity && r == 0; i += n) {
+		for (n = 1; i + n < view->capacity && ids[i + n] == ids[i];)
+			n++;
+		struct zi_holder holder = {
+			.id = ids[i],
+			.count = (uint32_t)n,
+			.flags = ZIPC_HOLDER_ONE_OF,
+			.what = "has permits",
+			.gate = &shared->gate,
+		};
+		r = ids[i] == 0 ? 0 : fn(&holder, arg);
+	}
+	free(ids);
+	return r;
 }
 
 /* ---- lifecycle ------------------------------------------------------------------------------ */

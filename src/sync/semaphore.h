@@ -9,4 +9,7 @@ int zi_semaphore_resolve(zipc_segment *segment, const struct zi_view *view);
 void zi_semaphore_verify(zipc_segment *segment, const struct zi_view *view,
 			 struct zi_report *report);
 
+int zi_semaphore_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn,
+			 void *arg);
+
 #endif

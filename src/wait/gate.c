@@ -4,6 +4,7 @@
 #include "../base/clock.h"
 #include "../base/futex.h"
 #include "../base/membarrier.h"
+#include "../segment/waiters.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -226,7 +227,9 @@ int zi_gate_wait(zipc_segment *segment, uint32_t *gate, int64_t timeout_ns, zi_a
 		return r;
 	int place = enlist(segment, gate);
 	w.listed = place >= 0;
+	struct zi_waiter *entry = zi_waiter_enter(segment, gate);
 	r = sleep_until_ready(&w);
+	zi_waiter_leave(entry);
 	delist(segment, place);
 	if (r < 0 && w.woken)
 		zi_gate_wake_one(gate);
