@@ -147,7 +147,8 @@ ZIPC_API int zipc_queue_peek(zipc_queue *queue, void *out_element);
  * Claims the next slot and gives its address, to be filled in place; the content is undefined
  * before. Several may be open at a time. Returns as push.
  * The ticket goes to exactly one of commit and abort, by any thread of this process (through the
- * handle that holds the role, where one process pushes and one pops). Crash: the slot of a dead
+ * handle that holds the role, and not beside another call on it, where one process pushes and one
+ * pops). Crash: the slot of a dead
  * process is skipped. Since 0.1.
  */
 ZIPC_API int zipc_queue_reserve(zipc_queue *queue, int64_t timeout_ns, void **out_element,

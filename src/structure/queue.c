@@ -438,7 +438,8 @@ static struct numbers count_lines(zipc_queue *queue)
 	struct zi_queue *shared = queue->shared;
 	struct numbers n = {.head = zi_load_acquire(&shared->head)};
 	n.tail = zi_load_acquire(&shared->ended) == ZI_END_DRAINED ? n.head : zi_lines_tail(queue);
-	n.size = n.tail - n.head < queue->mask + 1 ? n.tail - n.head : queue->mask + 1;
+	uint64_t ahead = (int64_t)(n.tail - n.head) < 0 ? 0 : n.tail - n.head;
+	n.size = ahead < queue->mask + 1 ? ahead : queue->mask + 1;
 	return n;
 }
 

@@ -101,11 +101,11 @@ void zi_lines_drop_held(zipc_queue *queue, uint64_t held)
 		zi_add_relaxed(&queue->shared->dropped, dropped);
 }
 
-void zi_lines_close_open(zipc_queue *queue, uint64_t tail)
+void zi_lines_close_open(zipc_queue *queue, uint64_t head, uint64_t tail)
 {
 	const uint64_t bits = ZI_LINE_BITS << ZI_LINE_OPEN_SHIFT;
-	uint64_t p = zi_load_acquire(&queue->shared->head);
-	for (p -= p % queue->per_line; (int64_t)(tail - p) > 0; p += queue->per_line) {
+	for (uint64_t p = head - head % queue->per_line; (int64_t)(tail - p) > 0;
+	     p += queue->per_line) {
 		uint64_t *line = zi_line_at(queue, p), w = zi_load_acquire(line);
 		uint64_t open = w & bits;
 		if (open == 0 || !zi_line_same_lap(w, zi_line_lap(queue, p)))
@@ -116,28 +116,15 @@ void zi_lines_close_open(zipc_queue *queue, uint64_t tail)
 	}
 }
 
-/* Takes the role of a dead producer, tidies up and gives it back; likewise the consumer's. */
+/* Roles are given back by zi_queue_resolve(): what is open is of nobody then, and passed. */
 int zi_lines_resolve(zipc_queue *queue)
 {
 	struct zi_queue *shared = queue->shared;
-	uint32_t me = zi_self_id(queue->segment);
 	uint64_t held = zi_load_acquire(&shared->held);
-	int n = 0, dead = 0;
-	if ((zi_load_acquire(&shared->producer) & ZI_ID_MASK) != 0)
-		dead = zi_queue_role_dead(queue, &shared->producer);
-	if (dead == 1 && zi_queue_take_role(queue, &shared->producer, me, "producer") == 0) {
-		uint64_t tail = zi_lines_tail(queue);
-		if (tail - zi_load_acquire(&shared->head) <= queue->mask + 1)
-			zi_lines_close_open(queue, tail);
-		zi_queue_drop_role(queue, &shared->producer, me);
-		n++;
-	}
-	dead = dead < 0 || held == 0 ? dead : zi_peer_dead(queue->segment, held & ZI_ID_MASK);
-	if (held != 0 && dead == 1) {
+	int dead = held == 0 ? 0 : zi_peer_dead(queue->segment, held & ZI_ID_MASK);
+	if (dead == 1)
 		zi_lines_drop_held(queue, held);
-		n++;
-	}
-	return dead < 0 ? dead : n;
+	return dead;
 }
 
 /* One line of [head, tail), or what is left there of an earlier lap. */
@@ -194,8 +181,15 @@ static int peek_at(zipc_queue *queue, uint64_t position, void *out_element)
 		return -EAGAIN;
 	if ((w & zi_line_hole(element)) != 0)
 		return 0;
-	if ((w & zi_line_open(element)) != 0)
-		return zi_queue_role_dead(queue, &queue->shared->producer) == 1 ? 0 : -EAGAIN;
+	if ((w & zi_line_open(element)) != 0) {
+		if (zi_queue_role_dead(queue, &queue->shared->producer) != 1)
+			return -EAGAIN;
+		/* as in pass(): perhaps it was committed before the end of its producer */
+		w = zi_load_acquire(zi_line_at(queue, position));
+		if (element >= zi_line_count(w, zi_line_lap(queue, position)) ||
+		    (w & (zi_line_open(element) | zi_line_hole(element))) != 0)
+			return 0;
+	}
 	zi_copy_out(out_element, zi_queue_place(queue, position), queue->element_size);
 	return 1;
 }
@@ -226,6 +220,8 @@ static int peek_once(zipc_queue *queue, void *out_element)
 	/* nothing at or above the head is written again before the head has passed it */
 	if ((int64_t)(zi_load_relaxed(&queue->shared->head) - p) >= 0)
 		return 0;
+	if (r == 1 && zi_load_acquire(&queue->shared->ended) == ZI_END_DRAINED)
+		return -EPIPE; /* published too late */
 	return r == -EAGAIN ? consider_end(queue, p - 1) : r == 0 ? -EAGAIN : r;
 }
 

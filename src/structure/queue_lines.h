@@ -114,7 +114,7 @@ bool zi_lines_claimed(const zipc_queue *queue, uint64_t position);
 void zi_lines_drop_held(zipc_queue *queue, uint64_t held);
 
 /* What was reserved and not committed becomes holes; by the holder of the producer's role. */
-void zi_lines_close_open(zipc_queue *queue, uint64_t tail);
+void zi_lines_close_open(zipc_queue *queue, uint64_t head, uint64_t tail);
 
 /* Has the producer no room? */
 bool zi_lines_full(const zipc_queue *queue);

@@ -92,17 +92,22 @@ static int begin_held(zipc_queue *queue, uint64_t position)
 
 /* ---- what is there --------------------------------------------------------------------------- */
 
-/* Moves the consumer on by n elements of its line. */
-static void move_on(zipc_queue *queue, size_t n)
+/* Moves the consumer on by n elements of its line; nobody knows yet. */
+static void step(zipc_queue *queue, size_t n)
 {
 	struct zi_line_end *end = queue->out;
 	uint64_t from = end->position;
 	end->next += n * queue->element_stride;
 	end->position += n;
-	/* LINES-W2 release, as in zi_line_get() */
-	zi_store_release(&end->shared->head, end->position);
 	for (size_t i = 0; i < n && queue->held_from != HOLDS_NONE; i++)
 		turn_released(queue, from + i);
+}
+
+/* ... and now everybody does. */
+static void publish_head(zipc_queue *queue)
+{
+	/* LINES-W2 release, as in zi_line_get() */
+	zi_store_release(&queue->shared->head, queue->out->position);
 }
 
 static void fetch_early(const zipc_queue *queue, const uint64_t *line)
@@ -135,7 +140,8 @@ bool zi_line_more(zipc_queue *queue)
 /* The next element is not there to be had: 1 = passed it, look again; 0 = its producer lives. */
 static int pass(zipc_queue *queue, uint64_t word, bool *named)
 {
-	if ((word & zi_line_hole((uint32_t)(queue->out->position - queue->out->first))) == 0) {
+	uint32_t element = (uint32_t)(queue->out->position - queue->out->first);
+	if ((word & zi_line_hole(element)) == 0) {
 		/* after the word: if the role is somebody else's by now, the one who reserved is
 		 * gone */
 		int dead = zi_queue_role_dead(queue, &queue->shared->producer);
@@ -143,8 +149,13 @@ static int pass(zipc_queue *queue, uint64_t word, bool *named)
 			*named = true;
 			return dead;
 		}
+		/* LINES-R1 acquire, after the role: it may have been committed before the end of
+		 * its producer */
+		if ((zi_load_acquire(queue->out->line) & zi_line_open(element)) == 0)
+			return 1;
 	}
-	move_on(queue, 1); /* CRASH: passed or not */
+	step(queue, 1);
+	publish_head(queue); /* CRASH: passed or not */
 	queue->out->stop = queue->out->next;
 	zi_add_relaxed(&queue->shared->dropped, UINT64_C(1));
 	zi_lines_popped(queue);
@@ -240,7 +251,7 @@ static size_t get_run(zipc_queue *queue, uint8_t *out_elements, size_t count)
 		memcpy(out_elements, end->next, n * size);
 	for (size_t i = 0; i < n && size != stride; i++)
 		memcpy(out_elements + i * size, end->next + i * stride, size);
-	move_on(queue, n);
+	step(queue, n);
 	return n;
 }
 
@@ -250,12 +261,13 @@ int zi_lines_pop(zipc_queue *queue, uint32_t me, uint8_t *out_elements, size_t c
 	int r = enter(queue, me);
 	while (r == 0 && done < count) {
 		r = find(queue, named);
-		if (r == 0) /* CRASH: whole lines of the batch are gone with us */
+		if (r == 0)
 			done += get_run(queue, out_elements + done * queue->element_size,
 					count - done);
 	}
 	if (done == 0)
 		return r;
+	publish_head(queue); /* CRASH: before it all of the batch is still there */
 	zi_lines_popped(queue);
 	return (int)done;
 }

@@ -6,29 +6,43 @@
 
 /* ---- taking the role ------------------------------------------------------------------------- */
 
-/* Makes sure that this handle is the producer, and that queue->in is right. */
-static int enter(zipc_queue *queue, uint32_t me)
+/* Puts queue->in at the tail; false = the words cannot be. With the role. */
+static bool seat_at_tail(zipc_queue *queue)
 {
 	struct zi_queue *shared = queue->shared;
 	struct zi_line_end *end = queue->in;
-	if (zi_likely(queue->producer == me))
-		return 0;
-	int r = zi_queue_take_role(queue, &shared->producer, me, "producer");
-	if (r < 0)
-		return r;
 	uint64_t tail = zi_lines_tail(queue), head = zi_load_acquire(&shared->head);
-	if (tail - head > queue->mask + 1) {
-		zi_queue_drop_role(queue, &shared->producer, me);
-		return zi_queue_damaged(queue);
-	}
-	zi_lines_close_open(queue, tail);
+	if (tail - head > queue->mask + 1)
+		return false;
+	zi_lines_close_open(queue, head, tail);
 	zi_line_seat(queue, end, tail);
 	uint64_t w = zi_load_relaxed(end->line); /* ours now */
-	if (zi_line_same_lap(w, end->word))
+	if (zi_line_same_lap(w, end->word)) {
+		if ((w & ZI_LINE_COUNT) != tail % queue->per_line)
+			return false;
 		end->word = w;
+	}
+	/* LINES-W4, as in zi_line_room(): holders that never fill a line do not leave it behind */
+	zi_store_release(&shared->tail, end->first);
 	end->freed = tail - (queue->mask + 1); /* to be looked at */
+	return true;
+}
+
+/* Makes sure that this handle is the producer, and that queue->in is right. */
+static int enter(zipc_queue *queue, uint32_t me)
+{
+	uint64_t *role = &queue->shared->producer;
+	if (zi_likely(queue->producer == me))
+		return 0;
+	int r = zi_queue_take_role(queue, role, me, "producer");
+	if (r < 0)
+		return r;
+	if (!seat_at_tail(queue)) {
+		zi_queue_drop_role(queue, role, me);
+		return zi_queue_damaged(queue);
+	}
 	queue->producer = me;
-	queue->fast_in = zi_lines_fast(queue) ? end : &zi_line_nothing;
+	queue->fast_in = zi_lines_fast(queue) ? queue->in : &zi_line_nothing;
 	return 0;
 }
 
@@ -207,7 +221,9 @@ void zi_lines_finish(zipc_queue *queue, uint64_t position, bool hole)
 {
 	uint64_t *line = zi_line_at(queue, position);
 	uint32_t element = (uint32_t)(position % queue->per_line);
-	uint64_t w = zi_load_relaxed(line) & ~zi_line_open(element);
+	/* of the line in hand our own word: its count is not to be trusted twice */
+	uint64_t w = line == queue->in->line ? queue->in->word : zi_load_relaxed(line);
+	w &= ~zi_line_open(element);
 	if (hole)
 		w |= zi_line_hole(element);
 	if (line == queue->in->line)

@@ -18,6 +18,8 @@ HEADER, PAGE, LINE, CHUNK = 4096, 4096, 64, 65536
 LEAST_SIZE, MOST_SIZE = 256 << 10, 64 << 30
 LOCK_BASE = 1 << 62
 LAP_BITS = 38
+HOLE_SHIFT, OPEN_SHIFT = 4, 18
+OPEN, DRAINED, ACCEPTED = range(3)
 
 CLASS_SIZES = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 10880, 16384,
                21824, 32768)
@@ -81,10 +83,11 @@ class Segment:
                    "peer_stride": 124, "entry_stride": 128, "directory_first": 132,
                    "creator_pid": 152, "creator_uid": 156, "slice_min_ms": 160,
                    "slice_max_ms": 164, "flags": 168, "chunk_shift": 172, "chunk_hint": 1096,
-                   "peer_cursor": 1328}
+                   "peer_cursor": 1328, "waiters_per_peer": 248, "waiter_stride": 252}
         names64 = {"features_compatible": 16, "features_read_only": 24, "max_size": 80,
                    "peers_offset": 88, "directory_offset": 96, "chunks_offset": 104,
-                   "first_chunk": 112, "hash_seed": 136, "created_ns": 144, "size": 1024}
+                   "first_chunk": 112, "hash_seed": 136, "created_ns": 144, "size": 1024,
+                   "waiters_offset": 240}
         h = {"version": VERSION}
         h.update({name: self.u32(at) for name, at in names32.items()})
         h.update({name: self.u64(at) for name, at in names64.items()})
@@ -105,12 +108,15 @@ class Segment:
         require(LEAST_SIZE <= h["max_size"] <= MOST_SIZE and h["max_size"] % CHUNK == 0, "max_size")
         require(1 <= h["slice_min_ms"] <= h["slice_max_ms"] <= 60000, "slices")
         entry = align(320 + 8 * ((h["max_peers"] + 63) // 64), 64)
-        directory = align(HEADER + 128 * h["max_peers"], PAGE)
+        waiters = align(HEADER + 128 * h["max_peers"], PAGE)
+        directory = align(waiters + 256 * h["max_peers"], PAGE)
         chunks = align(directory + 64 * (8 + entry), PAGE)
         first = align(chunks + 8 * (h["max_size"] // CHUNK), CHUNK)
         require((h["peer_stride"], h["entry_stride"], h["directory_first"], h["peers_offset"],
+                 h["waiters_per_peer"], h["waiter_stride"], h["waiters_offset"],
                  h["directory_offset"], h["chunks_offset"], h["first_chunk"]) ==
-                (128, entry, 64, HEADER, directory, chunks, first), "the tables' places")
+                (128, entry, 64, HEADER, 8, 32, waiters, directory, chunks, first),
+                "the tables' places")
         size = h["size"]
         require(size % CHUNK == 0 and first + CHUNK <= size <= h["max_size"] and
                 size <= self.length, "size")
@@ -137,6 +143,15 @@ class Segment:
             peer.update(pid=self.u32(at + 4), uid=self.u32(at + 8), attached_ns=self.u64(at + 16),
                         command=text(self.get(at + 24, 64)), alive=self.alive(peer["id"]))
             found.append(peer)
+        return found
+
+    def waiters(self):
+        found = []
+        for i in range(8 * self.header["max_peers"]):
+            owner, gate, since = self.u64s(self.header["waiters_offset"] + 32 * i, 3)
+            if owner != 0 and gate != 0 and self.alive(owner & 0xFFFFFF):
+                found.append({"entry": i, "id": owner & 0xFFFFFF, "thread": owner >> 24,
+                              "gate": gate, "since_ns": since})
         return found
 
     # ---- section 6 ----
@@ -230,6 +245,13 @@ class Segment:
             stride = align(size, alignment)
             return {"kind": "apart", "slots": 512, "slot_stride": 16, "elements": elements,
                     "element_stride": stride, "size": elements + capacity * stride}
+        if flags & 3 == 3:
+            stride = align(size, alignment)
+            n = min(14, 56 // stride)
+            least = (capacity + n - 1) // n
+            lines = least + 1 + min(least, 64)
+            return {"kind": "lines", "lines": lines, "per_line": n, "element_stride": stride,
+                    "size": 512 + 64 * lines}
         stride = align(8 + size, 8)
         return {"kind": "inline", "slots": 512, "slot_stride": stride, "elements": 520,
                 "element_stride": stride, "size": 512 + capacity * stride}
@@ -245,15 +267,72 @@ class Segment:
         e["single_producer"], e["single_consumer"] = bool(e["flags"] & 1), bool(e["flags"] & 2)
         e["at_least_once"] = at_least_once
         e["control"] = {
-            "shut_down": self.u32(base), "items_gate": self.u32(base + 4),
-            "space_gate": self.u32(base + 8), "tail": self.u64(base + 128),
+            "items_gate": self.u32(base), "space_gate": self.u32(base + 4),
+            "shut_down": self.u32(base + 8), "ended": self.u32(base + 12),
+            "tail": self.u64(base + 128),
             "producer": self.role(self.u64(base + 136)), "busy": self.u32(base + 144),
             "high_water": self.u64(base + 152), "head": self.u64(base + 256),
             "consumer": self.role(self.u64(base + 264)), "done": self.u64(base + 272),
-            "requeued": self.u32(base + 280), "dropped": self.u64(base + 384),
-            "redelivered": self.u64(base + 392),
+            "requeued": self.u32(base + 280), "held": self.u64(base + 288),
+            "dropped": self.u64(base + 384), "redelivered": self.u64(base + 392),
         }
-        self.scan_slots(e, base, g)
+        if g["kind"] == "lines":
+            self.scan_lines(e, base, g)
+        else:
+            self.scan_slots(e, base, g)
+
+    def scan_lines(self, e, base, g):
+        n, lines, name = g["per_line"], g["lines"], e["name"]
+        control = e["control"]
+        head, producer = control["head"], control["producer"]["owner"]
+        require(control["ended"] in (OPEN, DRAINED, ACCEPTED), f"queue '{name}': its end")
+        require(control["tail"] % n == 0, f"queue '{name}': its tail is inside a line")
+        e["head"] = e["tail"] = head
+        e["items"], e["item_positions"], e["held"] = [], [], []
+        self.read_acquired(e, head)
+        b = head - head % n
+        for _ in range(lines if control["ended"] != DRAINED else 0):
+            at = base + 512 + 64 * (b // n % lines)
+            word = self.u64(at)
+            if word >> 32 != b // n // lines % (1 << 32):
+                e["tail"] = b
+                break
+            count = word & 15
+            require(count <= n and (word >> HOLE_SHIFT & 0x3FFF | word >> OPEN_SHIFT & 0x3FFF)
+                    >> count == 0, f"queue '{name}': the word of position {b} cannot be")
+            e["tail"] = b + count
+            for i in range(count):
+                if b + i >= head:
+                    self.read_element(e, b + i, word >> i, at + 8 + i * g["element_stride"],
+                                      producer)
+            if count < n:
+                break
+            b += n
+        require(head <= e["tail"] <= head + e["capacity"] and
+                (control["tail"] <= e["tail"] or control["ended"] == DRAINED),
+                f"queue '{name}': its head and tail cannot be")
+
+    def read_acquired(self, e, head):
+        """What [p, head) says: who has some of it, the first for certain."""
+        held = e["control"]["held"]
+        first = head - (head - (held >> 24)) % (1 << 40)
+        if held == 0 or first == head:
+            return
+        require(0 <= first and head - first <= e["capacity"], f"queue '{e['name']}': what is held")
+        e["held"].append({"position": first, "until": head, "state": "taken",
+                          "owner": held & 0xFFFFFF, "alive": self.alive(held & 0xFFFFFF)})
+
+    def read_element(self, e, position, bits, at, producer):
+        """Element `position`, whose own bits are the lowest of each field of `bits`."""
+        hole = bits >> HOLE_SHIFT & 1 == 1
+        if bits >> OPEN_SHIFT & 1 == 1 and not hole and producer != 0:
+            e["held"].append({"position": position, "state": "claimed", "owner": producer,
+                              "alive": self.alive(producer)})
+        elif hole or bits >> OPEN_SHIFT & 1 == 1:
+            e["held"].append({"position": position, "state": "hole", "owner": 0})
+        else:
+            e["items"].append(self.get(at, e["element_size"]).hex())
+            e["item_positions"].append(position)
 
     def scan_slots(self, e, base, g):
         capacity, half = e["capacity"], 1 << (LAP_BITS - 1)
@@ -351,6 +430,7 @@ class Segment:
 
     def describe(self):
         return {"header": self.header, "peers": self.peers(),
+                "waiters": self.waiters(),
                 "directory_blocks": self.directory_blocks(), "structures": self.structures(),
                 "heap": self.heap()}
 

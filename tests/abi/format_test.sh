@@ -23,13 +23,14 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import time
 from ctypes import byref, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
 LIBRARY, READER, SCRATCH, NAME, SHM_PATH = sys.argv[1:]
 SHM, FILE = 0, 1
 SINGLE_PRODUCER, SINGLE_CONSUMER, AT_LEAST_ONCE = 1, 2, 4
-EPIPE = 32
+EAGAIN, EPIPE = 11, 32
 failures = 0
 
 
@@ -167,6 +168,11 @@ def geometry(kind, stride, elements, element_stride, size):
             "element_stride": element_stride, "size": size}
 
 
+def lines(count, per_line, element_stride, size):
+    return {"kind": "lines", "lines": count, "per_line": per_line,
+            "element_stride": element_stride, "size": size}
+
+
 wanted = {}
 
 
@@ -267,7 +273,7 @@ def fill_claims(segment, me):
     equal("push after shutdown", z.zipc_queue_push(q, items, 0), -EPIPE)
     want("single", flags=3, single_producer=True, single_consumer=True, at_least_once=False,
          head=70, tail=100, items=[bytes([n] * 24).hex() for n in range(70, 100)], held=[],
-         geometry=geometry("inline", 32, 520, 32, 4608), roles=[me, me], shut_down=1)
+         geometry=lines(129, 2, 24, 8768), roles=[me, me], shut_down=1, ended=0)
 
 
 def fill_single(segment):
@@ -285,14 +291,72 @@ def fill_single(segment):
              held=[{"position": 12, "state": "hole", "owner": 0}])
 
 
+def fill_lines(segment, me):
+    """One producer, one consumer: all kinds of elements, over several laps of the lines."""
+    q = queue(segment, b"lines", 8, 16, flags=3)
+    for n in range(60):
+        push(q, u64(n))
+        if n >= 4:
+            equal("pop", pop(q, 8, 1), [u64(n - 4).hex()])
+    call("zipc_queue_abort", q, reserve(q))
+    push(q, u64(61))
+    reserve(q)
+    push(q, u64(63))
+    first = acquire(q)
+    acquire(q)
+    call("zipc_queue_release", q, first)
+    equal("pop", pop(q, 8, 1), [u64(58).hex()])
+    want("lines", flags=3, head=59, tail=64, items=[u64(n).hex() for n in (59, 61, 63)],
+         item_positions=[59, 61, 63], geometry=lines(7, 7, 8, 960), roles=[me, me], ended=0,
+         held=[{"position": 57, "until": 59, "state": "taken", "owner": me, "alive": True},
+               {"position": 60, "state": "hole", "owner": 0},
+               {"position": 62, "state": "claimed", "owner": me, "alive": True}])
+    for size, alignment, per_line, stride, count in ((1, 0, 14, 1, 3), (5, 4, 7, 8, 5),
+                                                     (24, 0, 2, 24, 9), (47, 0, 1, 47, 17),
+                                                     (47, 8, 1, 48, 17)):
+        name = f"lines/{size}/{alignment}"
+        q = queue(segment, name.encode(), size, 8, flags=3, alignment=alignment)
+        items = [bytes((n + i) % 256 for i in range(size)) for n in range(150)]
+        for n, item in enumerate(items):
+            push(q, item)
+            if n >= 5:
+                equal("pop", pop(q, size, 1), [items[n - 5].hex()])
+        want(name, head=145, tail=150, items=[i.hex() for i in items[145:]], held=[],
+             item_positions=list(range(145, 150)),
+             geometry=lines(count, per_line, stride, 512 + 64 * count))
+        z.zipc_queue_close(q)
+    q = queue(segment, b"lines/drained", 8, 1, flags=3)
+    for n in range(8):
+        push(q, u64(n))
+        pop(q, 8, 1)
+    call("zipc_queue_shutdown", q)
+    equal("drained", z.zipc_queue_pop(q, ctypes.create_string_buffer(8), 0), -EPIPE)
+    want("lines/drained", head=8, tail=8, items=[], held=[], geometry=lines(3, 7, 8, 704),
+         shut_down=1, ended=1)
+    q = queue(segment, b"lines/full", 8, 16, flags=3)
+    push(q, *(u64(n) for n in range(16)))
+    equal("full", z.zipc_queue_push(q, u64(16), 0), -EAGAIN)
+    want("lines/full", head=0, tail=16, items=[u64(n).hex() for n in range(16)])
+
+
+def die_on_lines(q):
+    """What the child of fill_again() leaves: 0 acquired, 1, 2 reserved, 3."""
+    push(q, u64(0), u64(1))
+    reserve(q)
+    push(q, u64(3))
+    acquire(q)
+
+
 def fill_again(segment, me):
     """At-least-once: 0 acknowledged, 1 held by us, 2 requeued, 3 held by a dead child, 4, 5."""
     q = queue(segment, b"again", 8, 8, flags=AT_LEAST_ONCE)
     push(q, *(u64(n) for n in range(6)))
     tickets = [acquire(q) for _ in range(3)]
+    one = queue(segment, b"lines/dead", 8, 4, flags=3)
     child = os.fork()
     if child == 0:
         acquire(q)
+        die_on_lines(one)
         os._exit(0)
     equal("the child's end", os.waitpid(child, 0)[1], 0)
     call("zipc_queue_release", q, tickets[0])
@@ -303,6 +367,9 @@ def fill_again(segment, me):
          items=[u64(n).hex() for n in (2, 4, 5)], item_positions=[2, 4, 5],
          item_deliveries=[1, 0, 0], held=[mine, dead],
          geometry=geometry("apart", 16, 640, 8, 704))
+    want("lines/dead", head=1, tail=4, items=[u64(1).hex(), u64(3).hex()], item_positions=[1, 3],
+         held=[{"position": 0, "until": 1, "state": "taken", "alive": False},
+               {"position": 2, "state": "claimed", "alive": False}])
     return child
 
 
@@ -353,8 +420,8 @@ def compare_structure(got, fields, live):
         if key == "roles":
             seen = [got["control"][role]["owner"] for role in ("producer", "consumer")]
             equal(f"{name}: roles", seen, value)
-        elif key == "shut_down":
-            equal(f"{name}: shut_down", got["control"]["shut_down"], value)
+        elif key in ("shut_down", "ended"):
+            equal(f"{name}: {key}", got["control"][key], value)
         elif key == "held":
             equal(f"{name}: how many are held", len(got["held"]), len(value))
             for g, w in zip(got["held"], value):
@@ -425,6 +492,31 @@ def compare_peers(document, me, child, live):
     dead = [h["owner"] for s in document["structures"] if s["name"] == "again"
             for h in s["held"] if h["position"] == 3]
     equal("the dead child's claim", dead, [peers.get(child, {}).get("id")])
+    left = [s for s in document["structures"] if s["name"] == "lines/dead"]
+    named = [h["owner"] for s in left for h in s["held"]] + [
+        s["control"][role]["owner"] for s in left for role in ("producer", "consumer")]
+    equal("the dead child's lines", named, [peers.get(child, {}).get("id")] * 4)
+
+
+def compare_waiter(segment, path, me):
+    """A thread that sleeps at the items gate of a queue is in the table, and gone afterwards."""
+    q = queue(segment, b"waited", 8, 4, flags=3)
+    taken = ctypes.create_string_buffer(8)
+    thread = threading.Thread(target=z.zipc_queue_pop, args=(q, taken, 60 * 10**9))
+    thread.start()
+    document, end = read(path), time.monotonic() + 20
+    while not document["waiters"] and time.monotonic() < end:
+        document = read(path)
+    gates = [s["offset"] for s in document["structures"] if s["name"] == "waited"]
+    equal("who waits", [(w["id"], w["thread"], w["gate"]) for w in document["waiters"]],
+          [(me, thread.native_id, gate) for gate in gates])
+    for w in document["waiters"]:
+        age = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - w["since_ns"]
+        equal("waits since", 0 <= age < 60 * 10**9, True)
+    push(q, u64(7))
+    thread.join()
+    equal("what came", (taken.raw, read(path)["waiters"]), (u64(7), []))
+    z.zipc_queue_close(q)
 
 
 # ---- the tests ---------------------------------------------------------------------------------
@@ -444,6 +536,7 @@ def test_content():
     fill_apart(segment)
     fill_claims(segment, me)
     fill_single(segment)
+    fill_lines(segment, me)
     child = fill_again(segment, me)
     fill_names(segment, 200)
     blobs = fill_heap(segment)
@@ -475,8 +568,14 @@ def test_copy_attached(copy, blobs):
     held = [(h["position"], h["state"]) for h in got["claims"]["held"]]
     equal("copy: claims", (got["claims"]["items"], held),
           ([u64(3).hex(), u64(5).hex()], [(2, "hole"), (4, "hole")]))
-    equal("copy: roles", [got["single"]["control"][r]["owner"] for r in ("producer", "consumer")],
-          [0, 0])
+    for name, items, holes in (("lines", (59, 61, 63), [60, 62]), ("lines/dead", (1, 3), [2])):
+        held = [(h["position"], h["state"]) for h in got[name]["held"]]
+        equal(f"copy: {name}", (got[name]["items"], held),
+              ([u64(n).hex() for n in items], [(p, "hole") for p in holes]))
+    for name in ("single", "lines", "lines/dead"):
+        roles = [got[name]["control"][r]["owner"] for r in ("producer", "consumer")]
+        equal(f"copy: roles of {name}", roles, [0, 0])
+    equal("copy: given up", [got[n]["control"]["dropped"] for n in ("lines", "lines/dead")], [2, 1])
     left = {b["offset"] for b in document["heap"]["blocks"]}
     equal("copy: published blobs stay, the others go", [o in left for o in blobs],
           [owner == "segment" for _, owner in blobs.values()])
@@ -492,7 +591,7 @@ def test_file():
     h = read(path)["header"]
     equal("large", (h["name"], h["max_size"], h["max_peers"], h["entry_stride"],
                     h["directory_offset"], h["chunks_offset"], h["first_chunk"]),
-          ("large.segment", 64 << 30, 256, 384, 36864, 65536, 8454144))
+          ("large.segment", 64 << 30, 256, 384, 102400, 131072, 8519680))
     q = queue(segment, b"large", 1 << 20, 4)
     push(q, b"\xaa" * (1 << 20))
     want("large", items=["aa" * (1 << 20)], geometry=geometry("apart", 16, 576, 1 << 20,
@@ -501,6 +600,7 @@ def test_file():
     compare_header(document, info, "large.segment", "large.segment")
     compare_structures(document, True)
     compare_heap(document, info, {}, info.self_id)
+    compare_waiter(segment, path, info.self_id)
     z.zipc_queue_close(q)
     z.zipc_segment_close(segment)
     equal("gone in good order", [(p["pid"], p["alive"]) for p in read(path)["peers"]],
@@ -518,7 +618,9 @@ def test_refusals(path):
                           ("peer_stride", 124, b"\1"), ("directory_first", 132, b"\1"),
                           ("slice", 160, bytes(4)), ("chunk_shift", 172, b"\1"),
                           ("size", 1024, b"\1"), ("size 2", 1028, b"\x7f"),
-                          ("short", 8454144, None), ("shorter", 4000, None)):
+                          ("waiters_offset", 241, b"\0"), ("waiters_per_peer", 248, b"\7"),
+                          ("waiter_stride", 252, b"\1"), ("short", 8519680, None),
+                          ("shorter", 4000, None)):
         bad = os.path.join(SCRATCH, "bad")
         with open(bad, "wb") as f:
             f.write(whole[:at] if raw is None else whole[:at] + raw + whole[at + len(raw):])
