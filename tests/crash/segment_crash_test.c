@@ -540,6 +540,7 @@ static void check_gc(struct world *world)
 	queue_is_whole(world, queue);
 	zipc_queue_close(queue);
 	zipc_queue_remove(world->segment, "claimed");
+	zipc_remove(world->segment, "other"); /* should its creator have come to its end */
 	check_create(world);
 }
 
