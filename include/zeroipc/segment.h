@@ -237,7 +237,8 @@ typedef struct zipc_peer_entry {
 
 /*
  * Calls fn for every slot of the peer table that was ever used and holds an attachment that lives
- * or died without detaching. Since 0.1.
+ * or died without detaching; the dead are shown until their slot is used again, or until
+ * zipc_segment_gc(). Since 0.1.
  */
 ZIPC_API int zipc_segment_peers(zipc_segment *segment,
 				int (*fn)(const zipc_peer_entry *entry, void *arg), void *arg);
@@ -318,8 +319,9 @@ ZIPC_API int zipc_segment_holders(zipc_segment *segment,
 
 /*
  * Gives back everything that dead processes still hold: claims inside structures, half-made and
- * removed structures, memory. Never needed for correctness. Returns how many things were given back
- * (0 = nothing to do); -EROFS; -EDEADLK; -ECANCELED. Can be held up by a stopped peer. Since 0.1.
+ * removed structures, memory; then zipc_segment_peers() does not show them any more. Never needed
+ * for correctness. Returns how many things were given back (0 = nothing to do); -EROFS; -EDEADLK;
+ * -ECANCELED. Can be held up by a stopped peer. Since 0.1.
  */
 ZIPC_API int zipc_segment_gc(zipc_segment *segment);
 

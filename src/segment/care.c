@@ -4,6 +4,7 @@
 #include "directory.h"
 #include "guard.h"
 #include "heap.h"
+#include "peers.h"
 
 #include "../base/error.h"
 
@@ -89,11 +90,36 @@ int zi_care_resolve_all(zipc_segment *segment)
 	return r < 0 ? r : zi_care_resolve(segment);
 }
 
+static int find_unknown(zipc_segment *segment, const struct zi_view *view, void *arg)
+{
+	(void)segment;
+	(void)arg;
+	return zi_type_find(view->type) == NULL;
+}
+
+/* Is there a structure in which claims of the dead may have stayed? */
+static bool any_unknown(zipc_segment *segment)
+{
+	return zi_directory_walk(segment, ZI_ENTRY_PUBLISHED, find_unknown, NULL) != 0 ||
+	       zi_directory_walk(segment, ZI_ENTRY_REMOVED, find_unknown, NULL) != 0;
+}
+
+/*
+ * The table goes on showing a dead peer until a sweep that began after its death came to its end:
+ * then nothing names it any more. The handle bits of its slot do not either; they count only while
+ * somebody lives there.
+ */
 int zipc_segment_gc(zipc_segment *segment)
 {
 	if (segment->read_only)
 		return zi_fail(-EROFS, "segment: gc needs an attachment that may write");
-	return zi_care_resolve(segment);
+	struct zi_dead_row *rows = malloc(segment->max_peers * sizeof *rows);
+	int dead = rows != NULL ? zi_peer_list_dead(segment, rows) : 0;
+	int r = zi_care_resolve(segment);
+	if (r >= 0 && dead > 0 && !any_unknown(segment))
+		zi_peer_forget(segment, rows, dead);
+	free(rows);
+	return r;
 }
 
 /* ---- verify --------------------------------------------------------------------------------- */

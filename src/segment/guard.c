@@ -48,25 +48,42 @@ static const uint32_t *futex_of(const uint64_t *word)
 	return (const uint32_t *)(const void *)word;
 }
 
+/* How many threads of this attachment may be the owner that a guard's word names. */
+static uint32_t *guarding(zipc_segment *segment, const uint64_t *word)
+{
+	return &segment->self->guarding[word == &zi_header(segment)->heap_lock];
+}
+
+/* Named is this very attachment, but no thread of it is inside: the word is damaged. */
+static bool is_false(zipc_segment *segment, const uint64_t *word, uint32_t owner, uint64_t me)
+{
+	/* relaxed: after the word was read, under GUARD-R2. Who took it had counted itself before,
+	 * and who has gone since has changed the word, which the CAS on it will show. */
+	return owner == me && zi_load_relaxed(guarding(segment, word)) == 0;
+}
+
 /* One attempt: 1 = ours, 0 = held by a living owner (*seen), negative = cannot tell who lives. */
 static int try_lock(zipc_segment *segment, uint64_t *word, uint64_t me, uint64_t mark,
 		    uint64_t *seen)
 {
-	/* relaxed: the CAS decides */
-	uint64_t w = zi_load_relaxed(word);
+	/* GUARD-R2 acquire: who is named is counted, see is_false(). Pairs with GUARD-W2. */
+	uint64_t w = zi_load_acquire(word);
 	for (int i = 0; i < 1000; i++) {
 		uint32_t owner = (uint32_t)w & ZI_ID_MASK;
 		*seen = w;
-		if (owner != 0) {
+		if (owner != 0 && !is_false(segment, word, owner, me)) {
 			int dead = zi_peer_dead(segment, owner);
 			if (dead <= 0)
 				return dead;
 		}
 		uint64_t mine = (((w & ~(SEQUENCE - 1)) + SEQUENCE) | (w & SLEEPERS) | mark | me);
+		/* GUARD-W2 release, that of the CAS: counted first, then named. Pairs with GUARD-R2. */
+		zi_add_seq_cst(guarding(segment, word), 1u);
 		/* GUARD-R1 acquire: what earlier owners wrote. Pairs with GUARD-W1.
 		 * CRASH: from here the word names us; the next comer takes it over. */
-		if (zi_cas_acquire(word, &w, mine))
+		if (zi_cas_acq_rel(word, &w, mine))
 			return 1;
+		zi_add_seq_cst(guarding(segment, word), UINT32_MAX);
 	}
 	return 0;
 }
@@ -121,12 +138,12 @@ int zi_guard_lock(zipc_segment *segment, uint64_t *word)
 
 void zi_guard_unlock(zipc_segment *segment, uint64_t *word)
 {
-	(void)segment;
 	/* relaxed: only sleepers' marks change while we own it */
 	uint64_t w = zi_load_relaxed(word);
 	/* GUARD-W1 release: what we wrote. Pairs with GUARD-R1. */
 	while (!zi_cas_acq_rel(word, &w, w & ~(SEQUENCE - 1)))
 		;
+	zi_add_seq_cst(guarding(segment, word), UINT32_MAX);
 	leave(word);
 	/* CRASH: dying here leaves a sleeper to the end of its slice */
 	if ((w & SLEEPERS) != 0)

@@ -134,8 +134,13 @@ static_assert(sizeof(struct zi_header) == ZI_HEADER_SIZE, "format");
 
 /* For people, but for the generation, which only the holder of the slot's lock raises. */
 struct zi_peer {
-	uint32_t generation; /* of the last attachment of this slot */
-	uint32_t pid;	     /* 0 = detached in good order */
+	union {
+		struct {
+			uint32_t generation; /* of the last attachment of this slot */
+			uint32_t pid;	     /* 0 = detached in good order, or swept away */
+		};
+		uint64_t row; /* both, for gc */
+	};
 	uint32_t uid;
 	uint32_t pad0;
 	uint64_t attached_ns; /* CLOCK_REALTIME */
@@ -143,6 +148,8 @@ struct zi_peer {
 	uint8_t pad1[128 - 88];
 };
 
+static_assert(offsetof(struct zi_peer, pid) == 4, "format");
+static_assert(offsetof(struct zi_peer, uid) == 8, "format");
 static_assert(sizeof(struct zi_peer) == 128, "format");
 
 /* ---- waiters -------------------------------------------------------------------------------

@@ -170,6 +170,40 @@ uint32_t zi_peer_pid(const zipc_segment *segment, uint32_t id)
 	return same ? zi_load_relaxed(&peer->pid) : 0;
 }
 
+/* ---- the rows of the dead -------------------------------------------------------------------- */
+
+int zi_peer_list_dead(zipc_segment *segment, struct zi_dead_row *rows)
+{
+	int n = 0;
+	for (uint32_t slot = 0; slot < segment->max_peers; slot++) {
+		/* relaxed: for people; the CAS of zi_peer_forget() looks again */
+		struct zi_peer peer = {.row = zi_load_relaxed(&zi_peer_at(segment, slot)->row)};
+		if (peer.generation == 0 || peer.pid == 0)
+			continue;
+		uint32_t id = zi_id_make(slot, peer.generation & ZI_GENERATION_MASK);
+		int dead = zi_peer_dead(segment, id);
+		if (dead < 0)
+			return dead;
+		if (dead == 1)
+			rows[n++] = (struct zi_dead_row){slot, peer.row};
+	}
+	return n;
+}
+
+/*
+ * The generation stays. An attachment that enters the slot raises it first of all, so a row that
+ * still reads as it did is nobody else's. CRASH: shown or not, row by row.
+ */
+void zi_peer_forget(zipc_segment *segment, const struct zi_dead_row *rows, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct zi_peer gone = {.row = rows[i].row};
+		uint64_t seen = rows[i].row;
+		gone.pid = 0;
+		zi_cas_relaxed(&zi_peer_at(segment, rows[i].slot)->row, &seen, gone.row);
+	}
+}
+
 /* ---- attaching ------------------------------------------------------------------------------ */
 
 /* Locks one whole slot that no living attachment has a byte of: its number, or a refusal. */

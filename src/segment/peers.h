@@ -45,4 +45,17 @@ bool zi_peer_slot_alive(zipc_segment *segment, uint32_t slot);
 /* Pid that the table has for this id, 0 when it has another. For sentences and people. */
 uint32_t zi_peer_pid(const zipc_segment *segment, uint32_t id);
 
+/*
+ * Rows of the table that show attachments which have died: writes up to max_peers of them to rows
+ * and returns how many, or -EBADF. They are taken off the table by zi_peer_forget(), each unless
+ * its slot was entered again meanwhile.
+ */
+struct zi_dead_row {
+	uint32_t slot;
+	uint64_t row; /* as it was */
+};
+
+int zi_peer_list_dead(zipc_segment *segment, struct zi_dead_row *rows);
+void zi_peer_forget(zipc_segment *segment, const struct zi_dead_row *rows, int count);
+
 #endif

@@ -23,6 +23,7 @@ struct zi_self {
 	uint32_t id;	       /* of this attachment; 0 = none yet, or a forked child's */
 	uint32_t reopening;    /* a thread is just restoring query_fd */
 	uint32_t fence_needed; /* wakers of this process must pass a barrier themselves */
+	uint32_t guarding[2];  /* threads inside a guard, or at its CAS: directory, heap */
 };
 
 /* Pieces of such memory; see zi_wiped_new(). */

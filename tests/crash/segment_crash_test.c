@@ -525,11 +525,34 @@ static int create_claimed_queue(struct world *world)
 	return peer_wait(pid) == 0 ? 0 : -ECHILD;
 }
 
+static int count_dead(const zipc_peer_entry *entry, void *arg)
+{
+	*(uint32_t *)arg += entry->alive == 0;
+	return 0;
+}
+
+#define PEERS 8u
+
+static uint32_t generations[PEERS]; /* of the slots, before the operation */
+
+/* After a gc of the survivor nobody is shown who died, and no generation ever goes back. */
+static void check_peers(struct world *world)
+{
+	uint32_t dead = 0;
+	if (world->mood >= 1 && zipc_segment_peers(world->segment, count_dead, &dead) == 0 &&
+	    dead != 0)
+		complain(world, "%u of the dead are shown after gc", dead);
+	for (uint32_t slot = 0; slot < PEERS; slot++)
+		if (zi_peer_at(world->segment, slot)->generation < generations[slot])
+			complain(world, "the generation of slot %u went back", slot);
+}
+
 static void check_gc(struct world *world)
 {
 	zipc_queue *queue;
 	uint64_t item[2];
 	settle_first(world);
+	check_peers(world);
 	int r = zipc_queue_open(world->segment, "claimed", 16, NULL, &queue);
 	if (r < 0) {
 		complain(world, "open says %d: %s", r, zipc_last_error());
@@ -540,6 +563,7 @@ static void check_gc(struct world *world)
 	queue_is_whole(world, queue);
 	zipc_queue_close(queue);
 	zipc_queue_remove(world->segment, "claimed");
+	zipc_remove(world->segment, "other"); /* should its creator have come to its end */
 	check_create(world);
 }
 
@@ -547,6 +571,9 @@ static int setup_garbage(struct world *world)
 {
 	static struct moments moments[4];
 	world->used = segment_used(world->segment);
+	for (uint32_t slot = 0; slot < PEERS; slot++)
+		if (zi_peer_at(world->segment, slot)->generation == 0)
+			zi_peer_at(world->segment, slot)->generation = 40; /* can go back */
 	int r = leave_behind(world, NULL, operate_alloc, SMALL, &moments[0]);
 	if (r == 0)
 		r = leave_behind(world, NULL, operate_alloc, LARGE, &moments[1]);
@@ -559,6 +586,8 @@ static int setup_garbage(struct world *world)
 		r = create_claimed_queue(world);
 	if (r == 0)
 		r = create_array(world->segment);
+	for (uint32_t slot = 0; slot < PEERS; slot++)
+		generations[slot] = zi_peer_at(world->segment, slot)->generation;
 	return r < 0 ? r : 0;
 }
 
@@ -572,6 +601,7 @@ static const struct scenario gc_scenarios[] = {
 	 .arg = &small,
 	 .moods = 2,
 	 .size = 1 << 20,
+	 .max_peers = PEERS,
 	 .setup = setup_garbage,
 	 .operate = operate_gc,
 	 .check = check_gc},

@@ -89,6 +89,22 @@ static void a_dead_owner_is_followed_at_once(void **state)
 	zipc_segment_close(a);
 }
 
+/* Damage may name the very one that reads it: nobody would ever give that back. */
+static void a_word_that_names_us_falsely_is_nobodys(void **state)
+{
+	(void)state;
+	zipc_segment *segment = rig_make(1 * MIB);
+	uint64_t offset;
+	watchdog(60, "false owner");
+	zi_header(segment)->heap_lock = rig_info(segment).self_id | SLEEPERS;
+	zi_header(segment)->directory_lock = rig_info(segment).self_id;
+	assert_ok(zipc_alloc(segment, 8, 0, &offset));
+	assert_ok(zipc_free(segment, offset));
+	assert_ok(zipc_segment_gc(segment));
+	assert_ok(zipc_segment_verify(segment, NULL, NULL));
+	zipc_segment_close(segment);
+}
+
 struct turn {
 	zipc_segment *segment;
 	uint64_t *word;
@@ -202,6 +218,7 @@ static int run(void)
 		cmocka_unit_test(re_entry_is_refused),
 		cmocka_unit_test(calls_from_within_themselves_are_refused),
 		cmocka_unit_test(a_dead_owner_is_followed_at_once),
+		cmocka_unit_test(a_word_that_names_us_falsely_is_nobodys),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(unlocking_wakes),
 		cmocka_unit_test(interrupting_ends_the_wait),

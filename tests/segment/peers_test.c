@@ -2,6 +2,7 @@
 /* Who is attached: ids, slots, generations, life and death, descriptors that were closed. */
 #include "segment/rig.h"
 
+#include "segment/directory.h"
 #include "segment/peers.h"
 
 static zipc_segment *make_with_peers(uint32_t max_peers)
@@ -108,7 +109,7 @@ static void generations_start_over(void **state)
 }
 
 struct seen {
-	uint32_t count, alive, id, pid, uid;
+	uint32_t count, alive, dead, id, pid, uid;
 	uint64_t attached_ns;
 	char command[64];
 	int stop;
@@ -120,6 +121,8 @@ static int note(const zipc_peer_entry *entry, void *arg)
 	assert_int_equal(entry->struct_size, sizeof *entry);
 	seen->count++;
 	seen->alive += entry->alive;
+	if (!entry->alive)
+		seen->dead = entry->id;
 	seen->id = entry->id;
 	seen->pid = entry->pid;
 	seen->uid = entry->uid;
@@ -168,6 +171,9 @@ static void the_dead_are_shown_as_dead(void **state)
 {
 	(void)state;
 	zipc_segment *a = make_with_peers(8);
+	for (uint32_t slot = 0; slot < 8; slot++)
+		if (slot != zi_id_slot(rig_info(a).self_id))
+			zi_peer_at(a, slot)->generation = 40;
 	pid_t child = peer_fork();
 	if (child == 0) {
 		uint64_t offset;
@@ -179,8 +185,73 @@ static void the_dead_are_shown_as_dead(void **state)
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(seen.alive, 1);
 	assert_int_equal(rig_info(a).peers, 1);
+	uint32_t gone = seen.dead;
+	uint32_t generation = zi_peer_at(a, zi_id_slot(gone))->generation;
 	assert_int_equal(zipc_segment_gc(a), 1);
 	assert_int_equal(zipc_segment_gc(a), 0);
+	seen = (struct seen){0};
+	assert_ok(zipc_segment_peers(a, note, &seen)); /* nothing of it is left to be shown */
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.id, rig_info(a).self_id);
+	assert_int_equal(zi_peer_at(a, zi_id_slot(gone))->generation, generation);
+	assert_int_equal(zi_peer_dead(a, gone), 1);
+	zipc_segment_close(a);
+}
+
+/* A forked child's attachment, ended without detaching. */
+static void attach_and_die(zipc_segment *a)
+{
+	pid_t child = peer_fork();
+	if (child == 0)
+		_exit(zi_peer_id(a) > 0 ? 0 : 1);
+	assert_int_equal(peer_wait(child), 0);
+}
+
+/* Where an unknown type may hide claims of the dead, they go on being shown. */
+static void the_dead_stay_while_claims_may(void **state)
+{
+	(void)state;
+	zipc_segment *a = make_with_peers(8);
+	zipc_array *array;
+	assert_ok(zipc_array_create(a, "strange", 8, 1, NULL, &array));
+	uint32_t *type = &zi_directory_entry(a, 0)->type;
+	attach_and_die(a);
+	*type += 1000;
+	assert_int_equal(zipc_segment_gc(a), 0);
+	struct seen seen = {0};
+	assert_ok(zipc_segment_peers(a, note, &seen));
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.alive, 1);
+	*type -= 1000;
+	assert_int_equal(zipc_segment_gc(a), 0);
+	seen = (struct seen){0};
+	assert_ok(zipc_segment_peers(a, note, &seen));
+	assert_int_equal(seen.count, 1);
+	zipc_array_close(array);
+	zipc_segment_close(a);
+}
+
+/* The slot was entered again between the look and the sweep: its row is the new one's. */
+static void a_new_peer_is_not_swept(void **state)
+{
+	(void)state;
+	zipc_segment *a = make_with_peers(2);
+	struct zi_dead_row rows[2];
+	attach_and_die(a);
+	nap_us(12000); /* nobody is remembered as living */
+	assert_int_equal(zi_peer_list_dead(a, rows), 1);
+	zipc_segment *b = rig_again(a, 0);
+	assert_int_equal(zi_id_slot(rig_info(b).self_id), rows[0].slot);
+	/* the same process as the dead one, after an exec */
+	struct zi_peer dead = {.row = rows[0].row};
+	dead.pid = (uint32_t)getpid();
+	rows[0].row = dead.row;
+	zi_peer_forget(a, rows, 1);
+	assert_int_equal(zi_peer_pid(a, rig_info(b).self_id), getpid());
+	struct seen seen = {0};
+	assert_ok(zipc_segment_peers(a, note, &seen));
+	assert_int_equal(seen.alive, 2);
+	zipc_segment_close(b);
 	zipc_segment_close(a);
 }
 
@@ -241,6 +312,8 @@ static int run(void)
 		cmocka_unit_test(generations_start_over),
 		cmocka_unit_test(the_table_is_for_people),
 		cmocka_unit_test(the_dead_are_shown_as_dead),
+		cmocka_unit_test(the_dead_stay_while_claims_may),
+		cmocka_unit_test(a_new_peer_is_not_swept),
 		cmocka_unit_test(a_closed_descriptor_is_reopened),
 		cmocka_unit_test(without_descriptors_nobody_is_dead),
 	};
