@@ -15,7 +15,7 @@
 
 static uint64_t block_size(uint64_t max_holders)
 {
-	return sizeof(struct zi_rwlock) + max_holders * sizeof(struct zi_reader);
+	return sizeof(struct zi_rwlock) + max_holders * sizeof(struct zi_named);
 }
 
 static struct zi_rwlock *block_of(const struct zi_view *view)
@@ -35,7 +35,7 @@ static int resolve_writer(zipc_segment *segment, struct zi_rwlock *shared)
 }
 
 /* A name that only marks a word as somebody's first choice is taken away too, but not counted. */
-static int resolve_reader(zipc_segment *segment, struct zi_reader *reader)
+static int resolve_reader(zipc_segment *segment, struct zi_named *reader)
 {
 	/* relaxed: the CAS decides */
 	uint64_t w = zi_load_relaxed(&reader->word);

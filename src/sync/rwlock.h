@@ -21,8 +21,6 @@
 
 #include <zeroipc/rwlock.h>
 
-#define ZI_RWLOCK_HINTS 16u
-
 struct zipc_rwlock {
 	struct zi_object object;
 
@@ -31,7 +29,7 @@ struct zipc_rwlock {
 	const struct zi_self *self;
 	zipc_segment *segment;
 	uint32_t max_holders;
-	uint32_t hints[ZI_RWLOCK_HINTS]; /* by thread: the reader word that it had last */
+	struct zi_named_hints hints; /* of reader words */
 };
 
 /* The writer word without its dead owner. */

@@ -23,11 +23,6 @@
 
 #include "owner.h"
 
-struct zi_reader {
-	uint64_t word;
-	uint8_t pad[ZI_LINE - 8];
-};
-
 struct zi_rwlock {
 	uint64_t writer;
 	uint32_t readers_gate; /* readers sleep here until there is no writer */
@@ -35,10 +30,9 @@ struct zi_rwlock {
 	uint32_t drain_gate;   /* the writer, until there are no readers */
 	uint32_t used;	       /* no reader from here on was ever used; only grows */
 	uint8_t pad[128 - 24];
-	struct zi_reader readers[];
+	struct zi_named readers[];
 };
 
-static_assert(sizeof(struct zi_reader) == 64, "format");
 static_assert(offsetof(struct zi_rwlock, used) == 20, "format");
 static_assert(sizeof(struct zi_rwlock) == 128, "format");
 

@@ -13,8 +13,8 @@
 struct request {
 	zipc_rwlock *rwlock;
 	uint64_t me;
-	struct zi_reader *reader; /* the own one */
-	uint32_t drained;	  /* reader words below it have let the writer pass */
+	struct zi_named *reader; /* the own one */
+	uint32_t drained;	 /* reader words below it have let the writer pass */
 };
 
 static int say(const zipc_rwlock *rwlock, int code)
@@ -85,36 +85,21 @@ static int got(uint64_t writer)
 
 /* ---- reader words --------------------------------------------------------------------------- */
 
-static uint32_t *hint_of(zipc_rwlock *rwlock, uint64_t me)
+static struct zi_named *find_own(zipc_rwlock *rwlock, uint64_t me)
 {
-	return &rwlock->hints[zi_owner_thread(me) % ZI_RWLOCK_HINTS];
+	return zi_named_find(rwlock->shared->readers,
+			     zi_rwlock_used(rwlock->shared, rwlock->max_holders), &rwlock->hints,
+			     me, 0);
 }
 
-/* The word that this thread used last, if it still has its name; else NULL. */
-static struct zi_reader *likely_own(zipc_rwlock *rwlock, uint64_t me)
+/* The reader word that this thread used last, perhaps. */
+static inline struct zi_named *likely_own(zipc_rwlock *rwlock, uint64_t me)
 {
-	/* relaxed: a hint, below max_holders */
-	struct zi_reader *reader = &rwlock->shared->readers[zi_load_relaxed(hint_of(rwlock, me))];
-	return (zi_load_relaxed(&reader->word) & ZI_OWNER_MASK) == me ? reader : NULL;
-}
-
-static struct zi_reader *find_own(zipc_rwlock *rwlock, uint64_t me)
-{
-	struct zi_reader *reader = likely_own(rwlock, me);
-	uint32_t used = zi_rwlock_used(rwlock->shared, rwlock->max_holders);
-	for (uint32_t i = 0; i < used && reader == NULL; i++) {
-		/* relaxed: our own store, or not ours */
-		uint64_t w = zi_load_relaxed(&rwlock->shared->readers[i].word);
-		if ((w & ZI_OWNER_MASK) == me) {
-			reader = &rwlock->shared->readers[i];
-			zi_store_relaxed(hint_of(rwlock, me), i);
-		}
-	}
-	return reader;
+	return &rwlock->shared->readers[zi_load_relaxed(zi_named_hint(&rwlock->hints, me))];
 }
 
 /* Makes a word that nobody needs count 1 for us. */
-static bool claim(const struct request *r, struct zi_reader *reader, uint64_t word)
+static bool claim(const struct request *r, struct zi_named *reader, uint64_t word)
 {
 	/* RWLOCK-W1 seq_cst: before the writer word is looked at. Pairs with RWLOCK-R1.
 	 * CRASH: a reader that is dead; the next writer takes the name away. */
@@ -133,7 +118,7 @@ static int can_be_had(const struct request *r, uint64_t word, bool idle_too)
 static int claim_at(struct request *r, uint32_t i, bool idle_too)
 {
 	struct zi_rwlock *shared = r->rwlock->shared;
-	struct zi_reader *reader = &shared->readers[i];
+	struct zi_named *reader = &shared->readers[i];
 	uint64_t w = zi_load_relaxed(&reader->word);
 	int had = can_be_had(r, w, idle_too);
 	if (had <= 0)
@@ -146,7 +131,7 @@ static int claim_at(struct request *r, uint32_t i, bool idle_too)
 	if (!claim(r, reader, w))
 		return 0;
 	r->reader = reader;
-	zi_store_relaxed(hint_of(r->rwlock, r->me), i);
+	zi_store_relaxed(zi_named_hint(&r->rwlock->hints, r->me), i);
 	return 1;
 }
 
@@ -164,7 +149,7 @@ static int claim_any(struct request *r)
 }
 
 /* Counts no longer. The word stays ours by name, for the next time. */
-static void stop_reading(zipc_rwlock *rwlock, struct zi_reader *reader, uint64_t word)
+static void stop_reading(zipc_rwlock *rwlock, struct zi_named *reader, uint64_t word)
 {
 	/* RWLOCK-W2 release: we have read what we wanted. Pairs with RWLOCK-R2. A plain store: the
 	 * word is ours while it counts. CRASH: gone; a writer looks again at the end of its slice. */
@@ -261,7 +246,7 @@ static __attribute__((noinline)) int read_slowly(zipc_rwlock *rwlock, int64_t ti
 
 /* The own word counts already, but there is something about the writer. */
 static __attribute__((noinline)) int
-read_beside_writer(zipc_rwlock *rwlock, struct zi_reader *reader, uint64_t me, int64_t timeout_ns)
+read_beside_writer(zipc_rwlock *rwlock, struct zi_named *reader, uint64_t me, int64_t timeout_ns)
 {
 	struct request r = {.rwlock = rwlock, .me = me, .reader = reader};
 	if ((zi_load_relaxed(&rwlock->shared->writer) & ZI_OWNER_MASK) == me) {
@@ -278,7 +263,7 @@ int zipc_rwlock_read_lock(zipc_rwlock *rwlock, int64_t timeout_ns)
 	uint64_t me = zi_owner_make(id, thread), idle = me;
 	if (zi_unlikely(id != rwlock->object.id || thread == 0))
 		return read_slowly(rwlock, timeout_ns);
-	struct zi_reader *reader = &rwlock->shared->readers[zi_load_relaxed(hint_of(rwlock, me))];
+	struct zi_named *reader = likely_own(rwlock, me);
 	/* RWLOCK-W1, as in claim() */
 	if (zi_unlikely(!zi_cas_seq_cst(&reader->word, &idle, me | ZI_READER_ONE)))
 		return read_slowly(rwlock, timeout_ns);
@@ -291,7 +276,7 @@ int zipc_rwlock_read_lock(zipc_rwlock *rwlock, int64_t timeout_ns)
 static __attribute__((noinline)) int read_unlock_slowly(zipc_rwlock *rwlock)
 {
 	uint64_t me = zi_owner_self(rwlock->self);
-	struct zi_reader *reader = find_own(rwlock, me);
+	struct zi_named *reader = find_own(rwlock, me);
 	/* relaxed: our own store, or not ours */
 	uint64_t w = reader == NULL ? 0 : zi_load_relaxed(&reader->word);
 	if ((w & ZI_READER_COUNT_MASK) == 0)
@@ -312,7 +297,7 @@ static __attribute__((noinline, cold)) int wake_writer(zipc_rwlock *rwlock)
 int zipc_rwlock_read_unlock(zipc_rwlock *rwlock)
 {
 	uint64_t me = zi_owner_self(rwlock->self);
-	struct zi_reader *reader = &rwlock->shared->readers[zi_load_relaxed(hint_of(rwlock, me))];
+	struct zi_named *reader = likely_own(rwlock, me);
 	/* relaxed: our own store, or not ours */
 	if (zi_unlikely(zi_load_relaxed(&reader->word) != (me | ZI_READER_ONE)))
 		return read_unlock_slowly(rwlock);
@@ -338,7 +323,7 @@ static int attempt_claim(void *arg, bool *named)
 }
 
 /* Has this reader let us pass? 0; -EAGAIN; -EDEADLK; -EBADF. */
-static int pass_reader(const struct request *r, struct zi_reader *reader)
+static int pass_reader(const struct request *r, struct zi_named *reader)
 {
 	/* RWLOCK-R1 seq_cst: after the writer word was written. Pairs with RWLOCK-W1.
 	 * RWLOCK-R2 as well: what it read, it has read. */
