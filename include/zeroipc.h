@@ -13,6 +13,7 @@
 #include "zeroipc/mutex.h"
 #include "zeroipc/once.h"
 #include "zeroipc/queue.h"
+#include "zeroipc/rwlock.h"
 #include "zeroipc/segment.h"
 #include "zeroipc/semaphore.h"
 

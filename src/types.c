@@ -6,6 +6,7 @@
 #include "sync/latch.h"
 #include "sync/mutex.h"
 #include "sync/once.h"
+#include "sync/rwlock.h"
 #include "sync/semaphore.h"
 
 const struct zi_type zi_types[] = {
@@ -16,5 +17,6 @@ const struct zi_type zi_types[] = {
 	{ZIPC_TYPE_SEMAPHORE, "semaphore", zi_semaphore_resolve, zi_semaphore_verify, NULL},
 	{ZIPC_TYPE_EVENT, "event", zi_event_resolve, zi_event_verify, NULL},
 	{ZIPC_TYPE_LATCH, "latch", zi_latch_resolve, zi_latch_verify, NULL},
+	{ZIPC_TYPE_RWLOCK, "rwlock", zi_rwlock_resolve, zi_rwlock_verify, zi_rwlock_thread_ended},
 	{0, NULL, NULL, NULL, NULL},
 };
