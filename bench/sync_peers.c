@@ -23,22 +23,22 @@ struct cell {
 	};
 };
 
-typedef void init_fn(struct cell *cell, unsigned variant);
-
 BENCH_INLINE void must(int error, const char *call)
 {
 	if (error != 0)
 		bench_fail("%s: %s", call, strerror(error));
 }
 
-static void *place(init_fn *init, unsigned variant)
-{
-	struct cell *cells = bench_share(BENCH_PAIR * sizeof(*cells));
-
-	for (unsigned i = 0; i < BENCH_PAIR; i++)
-		init(&cells[i], variant);
-	return cells;
-}
+/* What makes a subject's cells, from its init_...(). */
+#define CREATE(kind)                                                                               \
+	static void *kind##_create(const struct bench_subject *self)                               \
+	{                                                                                          \
+		struct cell *cells = bench_share(BENCH_PAIR * sizeof(*cells));                     \
+                                                                                                   \
+		for (unsigned i = 0; i < BENCH_PAIR; i++)                                          \
+			init_##kind(&cells[i], self->variant);                                     \
+		return cells;                                                                      \
+	}
 
 static void cells_destroy(void *state)
 {
@@ -75,10 +75,7 @@ static void init_mutex(struct cell *cell, unsigned variant)
 	pthread_mutexattr_destroy(&attributes);
 }
 
-static void *mutex_create(const struct bench_subject *self)
-{
-	return place(init_mutex, self->variant);
-}
+CREATE(mutex)
 
 BENCH_INLINE void mutex_lock(void *end)
 {
@@ -132,10 +129,7 @@ static void init_rwlock(struct cell *cell, unsigned variant)
 	pthread_rwlockattr_destroy(&attributes);
 }
 
-static void *rwlock_create(const struct bench_subject *self)
-{
-	return place(init_rwlock, self->variant);
-}
+CREATE(rwlock)
 
 BENCH_INLINE void read_lock(void *end)
 {
@@ -156,17 +150,14 @@ SYNC_RWLOCK_LOOPS(rwlock, read_lock, rwlock_unlock, write_lock, rwlock_unlock);
 
 /* ---- semaphore ------------------------------------------------------------------------------- */
 
+/* The variant is the number of permits at the beginning. */
 static void init_semaphore(struct cell *cell, unsigned initial)
 {
 	if (sem_init(&cell->semaphore, 1, initial) != 0)
 		bench_fail("sem_init: %s", strerror(errno));
 }
 
-/* `variant` is the number of permits at the beginning. */
-static void *semaphore_create(const struct bench_subject *self)
-{
-	return place(init_semaphore, self->variant);
-}
+CREATE(semaphore)
 
 BENCH_INLINE void semaphore_acquire(void *end)
 {
@@ -197,10 +188,7 @@ static void init_condition(struct cell *cell, unsigned variant)
 	pthread_condattr_destroy(&attributes);
 }
 
-static void *condition_create(const struct bench_subject *self)
-{
-	return place(init_condition, self->variant);
-}
+CREATE(condition)
 
 BENCH_INLINE void condition_wait(void *end)
 {
@@ -230,10 +218,7 @@ static void init_barrier(struct cell *cell, unsigned variant)
 	pthread_barrierattr_destroy(&attributes);
 }
 
-static void *barrier_create(const struct bench_subject *self)
-{
-	return place(init_barrier, self->variant);
-}
+CREATE(barrier)
 
 BENCH_INLINE void barrier_wait(void *end)
 {
@@ -257,10 +242,7 @@ static void init_once(struct cell *cell, unsigned variant)
 	cell->once = (pthread_once_t)PTHREAD_ONCE_INIT;
 }
 
-static void *once_create(const struct bench_subject *self)
-{
-	return place(init_once, self->variant);
-}
+CREATE(once)
 
 BENCH_INLINE void once_call(void *end)
 {

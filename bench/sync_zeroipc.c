@@ -9,9 +9,10 @@
 #include <errno.h>
 #include <zeroipc/mutex.h>
 #include <zeroipc/once.h>
+#include <zeroipc/rwlock.h>
 #include <zeroipc/semaphore.h>
 
-/* Makes both structures of a state; each family has one of these two, that create() calls. */
+/* Makes one structure; make_pair() makes both. */
 typedef void make_fn(zipc_segment *segment, const char *name, unsigned variant);
 
 static void *make_pair(const struct bench_subject *self, make_fn *make)
@@ -22,6 +23,29 @@ static void *make_pair(const struct bench_subject *self, make_fn *make)
 		make(state->segment, bench_zeroipc_names[i], self->variant);
 	return state;
 }
+
+/* What a subject's structure of some kind needs, from its make_...() and its public calls. */
+#define LIFECYCLE(kind)                                                                            \
+	static void *kind##_create(const struct bench_subject *self)                               \
+	{                                                                                          \
+		return make_pair(self, make_##kind);                                               \
+	}                                                                                          \
+                                                                                                   \
+	static void *kind##_attach(void *state, unsigned index, unsigned roles)                    \
+	{                                                                                          \
+		zipc_##kind *opened;                                                               \
+                                                                                                   \
+		(void)roles;                                                                       \
+		bench_zeroipc_check(zipc_##kind##_open(bench_zeroipc_here(state),                  \
+						       bench_zeroipc_names[index], NULL, &opened), \
+				    #kind " open");                                                \
+		return opened;                                                                     \
+	}                                                                                          \
+                                                                                                   \
+	static void kind##_detach(void *end)                                                       \
+	{                                                                                          \
+		zipc_##kind##_close(end);                                                          \
+	}
 
 /* ---- mutex ----------------------------------------------------------------------------------- */
 
@@ -34,26 +58,7 @@ static void make_mutex(zipc_segment *segment, const char *name, unsigned variant
 	zipc_mutex_close(mutex);
 }
 
-static void *mutex_create(const struct bench_subject *self)
-{
-	return make_pair(self, make_mutex);
-}
-
-static void *mutex_attach(void *state, unsigned index, unsigned roles)
-{
-	zipc_mutex *mutex;
-
-	(void)roles;
-	bench_zeroipc_check(zipc_mutex_open(bench_zeroipc_here(state), bench_zeroipc_names[index],
-					    NULL, &mutex),
-			    "mutex open");
-	return mutex;
-}
-
-static void mutex_detach(void *end)
-{
-	zipc_mutex_close(end);
-}
+LIFECYCLE(mutex)
 
 BENCH_INLINE void mutex_lock(void *end)
 {
@@ -85,6 +90,41 @@ static bool mutex_inherit(void *end, uint64_t *out_ns)
 
 SYNC_MUTEX_LOOPS(mutex, mutex_lock, mutex_unlock, mutex_hold, mutex_inherit);
 
+/* ---- reader-writer lock ---------------------------------------------------------------------- */
+
+static void make_rwlock(zipc_segment *segment, const char *name, unsigned variant)
+{
+	zipc_rwlock *rwlock;
+
+	(void)variant;
+	bench_zeroipc_check(zipc_rwlock_create(segment, name, NULL, &rwlock), "rwlock create");
+	zipc_rwlock_close(rwlock);
+}
+
+LIFECYCLE(rwlock)
+
+BENCH_INLINE void read_lock(void *end)
+{
+	bench_zeroipc_check(zipc_rwlock_read_lock(end, ZIPC_FOREVER), "rwlock read lock");
+}
+
+BENCH_INLINE void read_unlock(void *end)
+{
+	bench_zeroipc_check(zipc_rwlock_read_unlock(end), "rwlock read unlock");
+}
+
+BENCH_INLINE void write_lock(void *end)
+{
+	bench_zeroipc_check(zipc_rwlock_write_lock(end, ZIPC_FOREVER), "rwlock write lock");
+}
+
+BENCH_INLINE void write_unlock(void *end)
+{
+	bench_zeroipc_check(zipc_rwlock_write_unlock(end), "rwlock write unlock");
+}
+
+SYNC_RWLOCK_LOOPS(rwlock, read_lock, read_unlock, write_lock, write_unlock);
+
 /* ---- semaphore ------------------------------------------------------------------------------- */
 
 /* bench_subject.variant */
@@ -104,26 +144,7 @@ static void make_semaphore(zipc_segment *segment, const char *name, unsigned var
 	zipc_semaphore_close(semaphore);
 }
 
-static void *semaphore_create(const struct bench_subject *self)
-{
-	return make_pair(self, make_semaphore);
-}
-
-static void *semaphore_attach(void *state, unsigned index, unsigned roles)
-{
-	zipc_semaphore *semaphore;
-
-	(void)roles;
-	bench_zeroipc_check(zipc_semaphore_open(bench_zeroipc_here(state),
-						bench_zeroipc_names[index], NULL, &semaphore),
-			    "semaphore open");
-	return semaphore;
-}
-
-static void semaphore_detach(void *end)
-{
-	zipc_semaphore_close(end);
-}
+LIFECYCLE(semaphore)
 
 BENCH_INLINE void semaphore_acquire(void *end)
 {
@@ -155,26 +176,7 @@ static void make_once(zipc_segment *segment, const char *name, unsigned variant)
 	zipc_once_close(once);
 }
 
-static void *once_create(const struct bench_subject *self)
-{
-	return make_pair(self, make_once);
-}
-
-static void *once_attach(void *state, unsigned index, unsigned roles)
-{
-	zipc_once *once;
-
-	(void)roles;
-	bench_zeroipc_check(
-		zipc_once_open(bench_zeroipc_here(state), bench_zeroipc_names[index], NULL, &once),
-		"once open");
-	return once;
-}
-
-static void once_detach(void *end)
-{
-	zipc_once_close(end);
-}
+LIFECYCLE(once)
 
 BENCH_INLINE void once_call(void *end)
 {
@@ -195,11 +197,14 @@ SYNC_ONCE_LOOPS(once, once_call);
 
 const struct bench_subject *const sync_zeroipc_subjects[] = {
 	SUBJECT("zeroipc", NULL, MUTEX_ALONE | MUTEX_HAMMER | OWNER_DEATH, 0, mutex),
+	SUBJECT("zeroipc", NULL, RWLOCK_READ | RWLOCK_2R | RWLOCK_90_10 | RWLOCK_WRITER, 0, rwlock),
 	SUBJECT("zeroipc", "counting", SEM_ALONE, PERMIT, semaphore),
 	SUBJECT("zeroipc", "counting, no spinning", SEM_SLEEPING, BENCH_SPIN_NONE, semaphore),
 	SUBJECT("zeroipc", "one process", ONCE_FAST, 0, once),
 
 	SUBJECT("zeroipc_nospin", "no spinning", MUTEX_HAMMER, BENCH_SPIN_NONE, mutex),
+	SUBJECT("zeroipc_nospin", "no spinning", RWLOCK_90_10 | RWLOCK_WRITER, BENCH_SPIN_NONE,
+		rwlock),
 	SUBJECT("zeroipc_owned", "owned", SEM_ALONE, PERMIT | OWNED, semaphore),
 	SUBJECT("zeroipc_spin", "counting, default spinning", SEM_SLEEPING, 0, semaphore),
 	NULL,
