@@ -7,6 +7,7 @@
 #define ZEROIPC_H
 
 #include "zeroipc/array.h"
+#include "zeroipc/barrier.h"
 #include "zeroipc/common.h"
 #include "zeroipc/event.h"
 #include "zeroipc/latch.h"

@@ -2,6 +2,7 @@
 /* The types of structures that this library knows; the one file that stands above their floors. */
 #include "structure/array.h"
 #include "structure/queue.h"
+#include "sync/barrier.h"
 #include "sync/event.h"
 #include "sync/latch.h"
 #include "sync/mutex.h"
@@ -18,5 +19,7 @@ const struct zi_type zi_types[] = {
 	{ZIPC_TYPE_EVENT, "event", zi_event_resolve, zi_event_verify, NULL},
 	{ZIPC_TYPE_LATCH, "latch", zi_latch_resolve, zi_latch_verify, NULL},
 	{ZIPC_TYPE_RWLOCK, "rwlock", zi_rwlock_resolve, zi_rwlock_verify, zi_rwlock_thread_ended},
+	{ZIPC_TYPE_BARRIER, "barrier", zi_barrier_resolve, zi_barrier_verify,
+	 zi_barrier_thread_ended},
 	{0, NULL, NULL, NULL, NULL},
 };

@@ -46,7 +46,7 @@ static inline uint32_t zi_owner_thread(uint64_t word)
 
 /*
  * The caller as an owner, without a look at whether it may write. Where it is not attached (a forked
- * child) the id is 0, and where it holds nothing yet the thread may be: neither is ever in a word.
+ * child) the id is 0, and where it never held anything the thread is ZI_THREAD_NONE: no word says so.
  */
 static inline uint64_t zi_owner_self(const struct zi_self *self)
 {

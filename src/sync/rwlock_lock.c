@@ -261,7 +261,7 @@ int zipc_rwlock_read_lock(zipc_rwlock *rwlock, int64_t timeout_ns)
 {
 	uint32_t id = zi_load_relaxed(&rwlock->self->id), thread = zi_thread_number;
 	uint64_t me = zi_owner_make(id, thread), idle = me;
-	if (zi_unlikely(id != rwlock->object.id || thread == 0))
+	if (zi_unlikely(id != rwlock->object.id || thread == ZI_THREAD_NONE))
 		return read_slowly(rwlock, timeout_ns);
 	struct zi_named *reader = likely_own(rwlock, me);
 	/* RWLOCK-W1, as in claim() */
