@@ -30,13 +30,13 @@ BENCH_INLINE void must(int error, const char *call)
 }
 
 /* What makes a subject's cells, from its init_...(). */
-#define CREATE(kind)                                                                               \
-	static void *kind##_create(const struct bench_subject *self)                               \
+#define CREATE(type)                                                                               \
+	static void *type##_create(const struct bench_subject *self)                               \
 	{                                                                                          \
 		struct cell *cells = bench_share(BENCH_PAIR * sizeof(*cells));                     \
                                                                                                    \
 		for (unsigned i = 0; i < BENCH_PAIR; i++)                                          \
-			init_##kind(&cells[i], self->variant);                                     \
+			init_##type(&cells[i], self->variant);                                     \
 		return cells;                                                                      \
 	}
 
@@ -253,12 +253,12 @@ SYNC_ONCE_LOOPS(once, once_call);
 
 /* ---- subjects -------------------------------------------------------------------------------- */
 
-#define SUBJECT(label, text, where, how, family)                                                   \
+#define SUBJECT(label, text, where, how, type)                                                     \
 	&(const struct bench_subject)                                                              \
 	{                                                                                          \
 		.name = (label), .note = (text), .kind = BENCH_PEER, .benches = (where),           \
-		.variant = (how), .create = family##_create, .destroy = cells_destroy,             \
-		.attach = cells_attach, .detach = bench_detach_nothing, .loops = &family##_loops   \
+		.variant = (how), .create = type##_create, .destroy = cells_destroy,               \
+		.attach = cells_attach, .detach = bench_detach_nothing, .loops = &type##_loops     \
 	}
 
 const struct bench_subject *const sync_peer_subjects[] = {

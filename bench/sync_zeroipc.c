@@ -7,6 +7,7 @@
 #include "sync_subject.h"
 
 #include <errno.h>
+#include <zeroipc/barrier.h>
 #include <zeroipc/mutex.h>
 #include <zeroipc/once.h>
 #include <zeroipc/rwlock.h>
@@ -24,27 +25,27 @@ static void *make_pair(const struct bench_subject *self, make_fn *make)
 	return state;
 }
 
-/* What a subject's structure of some kind needs, from its make_...() and its public calls. */
-#define LIFECYCLE(kind)                                                                            \
-	static void *kind##_create(const struct bench_subject *self)                               \
+/* What a subject's structure needs, from its make_...() and its public calls. */
+#define LIFECYCLE(type)                                                                            \
+	static void *type##_create(const struct bench_subject *self)                               \
 	{                                                                                          \
-		return make_pair(self, make_##kind);                                               \
+		return make_pair(self, make_##type);                                               \
 	}                                                                                          \
                                                                                                    \
-	static void *kind##_attach(void *state, unsigned index, unsigned roles)                    \
+	static void *type##_attach(void *state, unsigned index, unsigned roles)                    \
 	{                                                                                          \
-		zipc_##kind *opened;                                                               \
+		zipc_##type *opened;                                                               \
                                                                                                    \
 		(void)roles;                                                                       \
-		bench_zeroipc_check(zipc_##kind##_open(bench_zeroipc_here(state),                  \
+		bench_zeroipc_check(zipc_##type##_open(bench_zeroipc_here(state),                  \
 						       bench_zeroipc_names[index], NULL, &opened), \
-				    #kind " open");                                                \
+				    #type " open");                                                \
 		return opened;                                                                     \
 	}                                                                                          \
                                                                                                    \
-	static void kind##_detach(void *end)                                                       \
+	static void type##_detach(void *end)                                                       \
 	{                                                                                          \
-		zipc_##kind##_close(end);                                                          \
+		zipc_##type##_close(end);                                                          \
 	}
 
 /* ---- mutex ----------------------------------------------------------------------------------- */
@@ -158,6 +159,42 @@ BENCH_INLINE void semaphore_release(void *end)
 
 SYNC_SEMAPHORE_LOOPS(semaphore, semaphore_acquire, semaphore_release);
 
+/* ---- barrier --------------------------------------------------------------------------------- */
+
+static void make_barrier(zipc_segment *segment, const char *name, unsigned variant)
+{
+	zipc_barrier *barrier;
+
+	(void)variant;
+	bench_zeroipc_check(zipc_barrier_create(segment, name, 2, NULL, &barrier),
+			    "barrier create");
+	zipc_barrier_close(barrier);
+}
+
+LIFECYCLE(barrier)
+
+/* Whoever waits has to have joined. */
+static void *barrier_join(void *state, unsigned index, unsigned roles)
+{
+	void *end = barrier_attach(state, index, roles);
+
+	bench_zeroipc_check(zipc_barrier_join(end), "barrier join");
+	return end;
+}
+
+static void barrier_drop(void *end)
+{
+	bench_zeroipc_check(zipc_barrier_arrive_and_drop(end), "barrier drop");
+	barrier_detach(end);
+}
+
+BENCH_INLINE void barrier_wait(void *end)
+{
+	bench_zeroipc_check(zipc_barrier_wait(end, ZIPC_FOREVER), "barrier wait");
+}
+
+SYNC_BARRIER_LOOPS(barrier, barrier_wait);
+
 /* ---- once ------------------------------------------------------------------------------------ */
 
 static int nothing(void *arg, uint32_t attempt)
@@ -187,24 +224,31 @@ SYNC_ONCE_LOOPS(once, once_call);
 
 /* ---- subjects -------------------------------------------------------------------------------- */
 
-#define SUBJECT(label, text, where, how, family)                                                   \
+#define SUBJECT_OF(label, text, where, how, type, enter, leave)                                    \
 	&(const struct bench_subject)                                                              \
 	{                                                                                          \
 		.name = (label), .note = (text), .kind = BENCH_OURS, .benches = (where),           \
-		.variant = (how), .create = family##_create, .destroy = bench_zeroipc_destroy,     \
-		.attach = family##_attach, .detach = family##_detach, .loops = &family##_loops     \
+		.variant = (how), .create = type##_create, .destroy = bench_zeroipc_destroy,       \
+		.attach = (enter), .detach = (leave), .loops = &type##_loops                       \
 	}
+
+#define SUBJECT(label, text, where, how, type)                                                     \
+	SUBJECT_OF(label, text, where, how, type, type##_attach, type##_detach)
+#define JOINING_SUBJECT(label, text, where, how, type)                                             \
+	SUBJECT_OF(label, text, where, how, type, type##_join, type##_drop)
 
 const struct bench_subject *const sync_zeroipc_subjects[] = {
 	SUBJECT("zeroipc", NULL, MUTEX_ALONE | MUTEX_HAMMER | OWNER_DEATH, 0, mutex),
 	SUBJECT("zeroipc", NULL, RWLOCK_READ | RWLOCK_2R | RWLOCK_90_10 | RWLOCK_WRITER, 0, rwlock),
 	SUBJECT("zeroipc", "counting", SEM_ALONE, PERMIT, semaphore),
 	SUBJECT("zeroipc", "counting, no spinning", SEM_SLEEPING, BENCH_SPIN_NONE, semaphore),
+	JOINING_SUBJECT("zeroipc", "default spinning", BARRIER_CYCLE, 0, barrier),
 	SUBJECT("zeroipc", "one process", ONCE_FAST, 0, once),
 
 	SUBJECT("zeroipc_nospin", "no spinning", MUTEX_HAMMER, BENCH_SPIN_NONE, mutex),
 	SUBJECT("zeroipc_nospin", "no spinning", RWLOCK_90_10 | RWLOCK_WRITER, BENCH_SPIN_NONE,
 		rwlock),
+	JOINING_SUBJECT("zeroipc_nospin", "no spinning", BARRIER_CYCLE, BENCH_SPIN_NONE, barrier),
 	SUBJECT("zeroipc_owned", "owned", SEM_ALONE, PERMIT | OWNED, semaphore),
 	SUBJECT("zeroipc_spin", "counting, default spinning", SEM_SLEEPING, 0, semaphore),
 	NULL,
