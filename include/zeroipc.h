@@ -11,6 +11,7 @@
 #include "zeroipc/common.h"
 #include "zeroipc/event.h"
 #include "zeroipc/latch.h"
+#include "zeroipc/monitor.h"
 #include "zeroipc/mutex.h"
 #include "zeroipc/once.h"
 #include "zeroipc/queue.h"

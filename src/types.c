@@ -5,6 +5,7 @@
 #include "sync/barrier.h"
 #include "sync/event.h"
 #include "sync/latch.h"
+#include "sync/monitor.h"
 #include "sync/mutex.h"
 #include "sync/once.h"
 #include "sync/rwlock.h"
@@ -21,5 +22,7 @@ const struct zi_type zi_types[] = {
 	{ZIPC_TYPE_RWLOCK, "rwlock", zi_rwlock_resolve, zi_rwlock_verify, zi_rwlock_thread_ended},
 	{ZIPC_TYPE_BARRIER, "barrier", zi_barrier_resolve, zi_barrier_verify,
 	 zi_barrier_thread_ended},
+	{ZIPC_TYPE_MONITOR, "monitor", zi_monitor_resolve, zi_monitor_verify,
+	 zi_monitor_thread_ended},
 	{0, NULL, NULL, NULL, NULL},
 };
