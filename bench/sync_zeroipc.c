@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <zeroipc/barrier.h>
+#include <zeroipc/monitor.h>
 #include <zeroipc/mutex.h>
 #include <zeroipc/once.h>
 #include <zeroipc/rwlock.h>
@@ -159,6 +160,41 @@ BENCH_INLINE void semaphore_release(void *end)
 
 SYNC_SEMAPHORE_LOOPS(semaphore, semaphore_acquire, semaphore_release);
 
+/* ---- monitor --------------------------------------------------------------------------------- */
+
+static void make_monitor(zipc_segment *segment, const char *name, unsigned variant)
+{
+	zipc_monitor *monitor;
+
+	(void)variant;
+	bench_zeroipc_check(zipc_monitor_create(segment, name, NULL, &monitor), "monitor create");
+	zipc_monitor_close(monitor);
+}
+
+LIFECYCLE(monitor)
+
+BENCH_INLINE void monitor_enter(void *end)
+{
+	bench_zeroipc_check(zipc_monitor_enter(end, ZIPC_FOREVER), "monitor enter");
+}
+
+BENCH_INLINE void monitor_leave(void *end)
+{
+	bench_zeroipc_check(zipc_monitor_leave(end), "monitor leave");
+}
+
+BENCH_INLINE void monitor_wait(void *end)
+{
+	bench_zeroipc_check(zipc_monitor_wait(end, ZIPC_FOREVER), "monitor wait");
+}
+
+BENCH_INLINE void monitor_notify(void *end)
+{
+	bench_zeroipc_check(zipc_monitor_notify_one(end), "monitor notify");
+}
+
+SYNC_MONITOR_LOOPS(monitor, monitor_enter, monitor_leave, monitor_wait, monitor_notify);
+
 /* ---- barrier --------------------------------------------------------------------------------- */
 
 static void make_barrier(zipc_segment *segment, const char *name, unsigned variant)
@@ -242,6 +278,7 @@ const struct bench_subject *const sync_zeroipc_subjects[] = {
 	SUBJECT("zeroipc", NULL, RWLOCK_READ | RWLOCK_2R | RWLOCK_90_10 | RWLOCK_WRITER, 0, rwlock),
 	SUBJECT("zeroipc", "counting", SEM_ALONE, PERMIT, semaphore),
 	SUBJECT("zeroipc", "counting, no spinning", SEM_SLEEPING, BENCH_SPIN_NONE, semaphore),
+	SUBJECT("zeroipc", "no spinning", MONITOR_SLEEPING, BENCH_SPIN_NONE, monitor),
 	JOINING_SUBJECT("zeroipc", "default spinning", BARRIER_CYCLE, 0, barrier),
 	SUBJECT("zeroipc", "one process", ONCE_FAST, 0, once),
 
@@ -251,5 +288,6 @@ const struct bench_subject *const sync_zeroipc_subjects[] = {
 	JOINING_SUBJECT("zeroipc_nospin", "no spinning", BARRIER_CYCLE, BENCH_SPIN_NONE, barrier),
 	SUBJECT("zeroipc_owned", "owned", SEM_ALONE, PERMIT | OWNED, semaphore),
 	SUBJECT("zeroipc_spin", "counting, default spinning", SEM_SLEEPING, 0, semaphore),
+	SUBJECT("zeroipc_spin", "default spinning", MONITOR_SLEEPING, 0, monitor),
 	NULL,
 };
