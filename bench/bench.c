@@ -2,6 +2,7 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@
 /* Shared by the driver and its workers for the time of one measurement. */
 struct bench_crew {
 	_Alignas(128) atomic_uint arrived;
+	_Alignas(128) unsigned over;
 	_Alignas(128) unsigned lanes;
 	bool threads;
 	bench_lane_fn *fn;
@@ -134,6 +137,13 @@ void bench_start(struct bench_lane *lane)
 void bench_stop(struct bench_lane *lane)
 {
 	lane->stop_ns = bench_now_ns();
+}
+
+void bench_leave(struct bench_lane *lane, uint64_t done)
+{
+	__atomic_store_n(lane->over, 1, __ATOMIC_RELAXED);
+	bench_stop(lane);
+	lane->done = done;
 }
 
 static void *run_thread(void *arg)
@@ -262,6 +272,7 @@ int bench_run_lanes(struct bench_lane *lanes, unsigned count, bool threads, unsi
 	for (unsigned i = 0; i < count; i++) {
 		crew->lane[i] = lanes[i];
 		crew->lane[i].crew = crew;
+		crew->lane[i].over = &crew->over;
 		crew->lane[i].index = i;
 	}
 	started = start_children(crew, children);
@@ -277,7 +288,7 @@ int bench_run_lanes(struct bench_lane *lanes, unsigned count, bool threads, unsi
 	return well ? 0 : -1;
 }
 
-/* ---- two-line ping-pong --------------------------------------------------------------------- */
+/* ---- round trips ---------------------------------------------------------------------------- */
 
 void bench_ping(struct bench_lane *lane, struct bench_two_lines *lines)
 {
@@ -340,152 +351,65 @@ double bench_pingpong_ns(void)
 	return best;
 }
 
-/* ---- results -------------------------------------------------------------------------------- */
-
-static int compare_doubles(const void *a, const void *b)
+static void futex_post(unsigned *word, unsigned value)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-double bench_median(const double *values, unsigned count)
+static void futex_await(unsigned *word, unsigned value)
 {
-	double sorted[2 * BENCH_RUNS_MAX];
+	unsigned seen;
 
-	if (count == 0)
-		return 0;
-	memcpy(sorted, values, count * sizeof(*values));
-	qsort(sorted, count, sizeof(*sorted), compare_doubles);
-	return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+	while ((seen = __atomic_load_n(word, __ATOMIC_ACQUIRE)) != value)
+		if (syscall(SYS_futex, word, FUTEX_WAIT, seen, NULL, NULL, 0) != 0 &&
+		    errno != EAGAIN && errno != EINTR)
+			bench_fail("futex: %s", strerror(errno));
 }
 
-void bench_summarise(struct bench_series *series)
+void bench_futex_ping(struct bench_lane *lane, struct bench_futex_pair *pair)
 {
-	series->median = bench_median(series->value, series->runs);
-	series->min = series->max = series->runs ? series->value[0] : 0;
-	for (unsigned i = 1; i < series->runs; i++) {
-		if (series->value[i] < series->min)
-			series->min = series->value[i];
-		if (series->value[i] > series->max)
-			series->max = series->value[i];
+	bench_start(lane);
+	for (uint64_t i = 1; i <= lane->count; i++) {
+		futex_post(&pair->there, (unsigned)i);
+		futex_await(&pair->back, (unsigned)i);
 	}
+	bench_stop(lane);
 }
 
-static const struct bench_series *find_series(const struct bench_report *report, const char *name)
+void bench_futex_pong(struct bench_lane *lane, struct bench_futex_pair *pair)
 {
-	for (unsigned i = 0; i < report->count; i++)
-		if (report->series[i].runs && strcmp(report->series[i].subject, name) == 0)
-			return &report->series[i];
-	return NULL;
-}
-
-static const struct bench_series *best_peer(const struct bench_report *report)
-{
-	const struct bench_series *best = NULL;
-
-	for (unsigned i = 0; i < report->count; i++) {
-		const struct bench_series *series = &report->series[i];
-
-		if (series->kind != BENCH_PEER || series->runs == 0)
-			continue;
-		if (!best || (series->median < best->median) == report->less_is_better)
-			best = series;
+	bench_start(lane);
+	for (uint64_t i = 1; i <= lane->count; i++) {
+		futex_await(&pair->there, (unsigned)i);
+		futex_post(&pair->back, (unsigned)i);
 	}
-	return best;
+	bench_stop(lane);
 }
 
-/* How fast `series` is when `ours` is 1. */
-static double relative_speed(const struct bench_report *report, const struct bench_series *series,
-			     const struct bench_series *ours)
+union round_trip {
+	struct bench_two_lines lines;
+	struct bench_futex_pair futexes;
+};
+
+void *bench_trip_create(const struct bench_subject *self)
 {
-	if (report->less_is_better)
-		return ours->median / series->median;
-	return series->median / ours->median;
+	(void)self;
+	return bench_share(sizeof(union round_trip));
 }
 
-void bench_print_table(const struct bench_report *report)
+void bench_trip_destroy(void *state)
 {
-	const struct bench_series *ours = find_series(report, "zeroipc");
-
-	printf("\n%s: %s\n", report->bench, report->title);
-	printf("  two-line ping-pong before/after each run, ns:");
-	for (unsigned i = 0; i + 1 < report->pingpongs; i += 2)
-		printf(" %.0f/%.0f", report->pingpong[i], report->pingpong[i + 1]);
-	printf("\n  %-20s %10s %10s %10s  %-11s %9s\n", "subject", "median", "min", "max", "unit",
-	       "speed");
-	for (unsigned i = 0; i < report->count; i++) {
-		const struct bench_series *series = &report->series[i];
-
-		if (series->runs == 0) {
-			printf("  %-20s no result\n", series->subject);
-			continue;
-		}
-		printf("  %-20s %10.2f %10.2f %10.2f  %-11s ", series->subject, series->median,
-		       series->min, series->max, report->unit);
-		if (ours)
-			printf("%9.3f", relative_speed(report, series, ours));
-		else
-			printf("%9s", "");
-		printf("%s%s\n", series->note ? "  " : "", series->note ? series->note : "");
-	}
+	bench_unshare(state, sizeof(union round_trip));
 }
 
-static bool print_bar(const struct bench_report *report, const struct bench_bar *bar)
+void *bench_trip_attach(void *state, unsigned index, unsigned roles)
 {
-	const struct bench_series *subject = find_series(report, bar->subject);
-	const struct bench_series *other = NULL;
-	const char *sign = bar->at_most ? "<=" : ">=";
-	bool reached;
-	double ratio;
-
-	if (bar->against)
-		other = strcmp(bar->against, BENCH_BEST_PEER) == 0
-				? best_peer(report)
-				: find_series(report, bar->against);
-	if (!subject || (bar->against && !other)) {
-		printf("  bar: %s %s %g%s%s: not measured\n", bar->subject, sign, bar->factor,
-		       bar->against ? " x " : "", bar->against ? bar->against : "");
-		return true;
-	}
-	ratio = other ? subject->median / other->median : subject->median;
-	reached = bar->at_most ? ratio <= bar->factor : ratio >= bar->factor;
-	if (other)
-		printf("  bar: %s %s %g x %s (%s, %.2f): %.2f x, %s\n", bar->subject, sign,
-		       bar->factor, bar->against, other->subject, other->median, ratio,
-		       reached ? "reached" : "NOT REACHED");
-	else
-		printf("  bar: %s %s %g %s: %.2f, %s\n", bar->subject, sign, bar->factor,
-		       report->unit, ratio, reached ? "reached" : "NOT REACHED");
-	return reached;
+	(void)index, (void)roles;
+	return state;
 }
 
-unsigned bench_print_bars(const struct bench_report *report, const struct bench_bar *bars,
-			  unsigned count)
+void bench_detach_nothing(void *end)
 {
-	unsigned missed = 0;
-
-	for (unsigned i = 0; i < count; i++)
-		if (strcmp(bars[i].bench, report->bench) == 0 && !print_bar(report, &bars[i]))
-			missed++;
-	return missed;
-}
-
-void bench_print_json(FILE *file, const struct bench_report *report)
-{
-	double pingpong = bench_median(report->pingpong, report->pingpongs);
-
-	for (unsigned i = 0; i < report->count; i++) {
-		const struct bench_series *series = &report->series[i];
-
-		if (series->runs == 0)
-			continue;
-		fprintf(file,
-			"{\"bench\": \"%s\", \"subject\": \"%s\", \"unit\": \"%s\", "
-			"\"median\": %.3f, \"min\": %.3f, \"max\": %.3f, \"runs\": %u, "
-			"\"pingpong_ns\": %.1f}\n",
-			report->bench, series->subject, report->unit, series->median, series->min,
-			series->max, series->runs, pingpong);
-	}
-	fflush(file);
+	(void)end;
 }

@@ -13,14 +13,14 @@
 
 #define RING_ROOM 16384 /* bytes for one ring; checked */
 
-static void *dpdk_create(const struct queue_subject *self)
+static void *dpdk_create(const struct bench_subject *self)
 {
-	char *memory = bench_share(QUEUE_PAIR * RING_ROOM);
+	char *memory = bench_share(BENCH_PAIR * RING_ROOM);
 	unsigned flags = self->variant & MULTI ? 0 : RING_F_SP_ENQ | RING_F_SC_DEQ;
 
 	if (rte_ring_get_memsize(QUEUE_CAPACITY) > RING_ROOM)
 		bench_fail("rte_ring: a ring needs more memory than expected");
-	for (unsigned i = 0; i < QUEUE_PAIR; i++)
+	for (unsigned i = 0; i < BENCH_PAIR; i++)
 		if (rte_ring_init((struct rte_ring *)(void *)(memory + i * RING_ROOM), "bench",
 				  QUEUE_CAPACITY, flags) != 0)
 			bench_fail("rte_ring_init failed");
@@ -29,18 +29,13 @@ static void *dpdk_create(const struct queue_subject *self)
 
 static void dpdk_destroy(void *state)
 {
-	bench_unshare(state, QUEUE_PAIR * RING_ROOM);
+	bench_unshare(state, BENCH_PAIR * RING_ROOM);
 }
 
 static void *dpdk_attach(void *state, unsigned queue, unsigned roles)
 {
 	(void)roles;
 	return (char *)state + queue * RING_ROOM;
-}
-
-static void dpdk_detach(void *end)
-{
-	(void)end;
 }
 
 BENCH_INLINE bool push_single(void *end, uint64_t value)
@@ -88,14 +83,14 @@ QUEUE_LOOPS(multi, push_multi, pop_multi);
 QUEUE_BATCH_LOOPS(batch, push_n, pop_n);
 
 #define SUBJECT(text, where, how, loop_table)                                                      \
-	&(const struct queue_subject)                                                              \
+	&(const struct bench_subject)                                                              \
 	{                                                                                          \
 		.name = "rte_ring", .note = (text), .kind = BENCH_PEER, .benches = (where),        \
 		.variant = (how), .create = dpdk_create, .destroy = dpdk_destroy,                  \
-		.attach = dpdk_attach, .detach = dpdk_detach, .loops = &(loop_table)               \
+		.attach = dpdk_attach, .detach = bench_detach_nothing, .loops = &(loop_table)      \
 	}
 
-const struct queue_subject *const queue_dpdk_subjects[] = {
+const struct bench_subject *const queue_dpdk_subjects[] = {
 	SUBJECT("sp/sc", QUEUE_SPSC | QUEUE_PINGPONG, 0, single_loops),
 	SUBJECT("mp/mc", QUEUE_MPMC_1P1C | QUEUE_MPMC_2P2C | QUEUE_ALONE, MULTI, multi_loops),
 	SUBJECT("sp/sc, burst", QUEUE_BATCH32, 0, batch_loops),

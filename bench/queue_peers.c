@@ -20,7 +20,7 @@
 
 /* ---- pipe and unix socket -------------------------------------------------------------------- */
 
-/* queue_subject.variant */
+/* bench_subject.variant */
 #define PIPE   0u
 #define SOCKET 1u
 
@@ -29,14 +29,14 @@ struct channel {
 	int in, out;
 };
 
-static void *channel_create(const struct queue_subject *self)
+static void *channel_create(const struct bench_subject *self)
 {
-	struct channel *channels = calloc(QUEUE_PAIR, sizeof(*channels));
+	struct channel *channels = calloc(BENCH_PAIR, sizeof(*channels));
 	int size = 1 << 20; /* as much as we may have */
 
 	if (!channels)
 		bench_fail("out of memory");
-	for (unsigned i = 0; i < QUEUE_PAIR; i++) {
+	for (unsigned i = 0; i < BENCH_PAIR; i++) {
 		int fds[2];
 		int rc = self->variant == PIPE ? pipe(fds)
 					       : socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds);
@@ -57,7 +57,7 @@ static void channel_destroy(void *state)
 {
 	struct channel *channels = state;
 
-	for (unsigned i = 0; i < QUEUE_PAIR; i++) {
+	for (unsigned i = 0; i < BENCH_PAIR; i++) {
 		close(channels[i].in);
 		close(channels[i].out);
 	}
@@ -68,11 +68,6 @@ static void *channel_attach(void *state, unsigned queue, unsigned roles)
 {
 	(void)roles;
 	return (struct channel *)state + queue;
-}
-
-static void channel_detach(void *end)
-{
-	(void)end;
 }
 
 static void channel_write(const struct channel *channel, const void *data, size_t size)
@@ -129,11 +124,11 @@ QUEUE_LOOPS(channel, channel_push, channel_pop);
 QUEUE_COPY_LOOPS(channel_blocks, channel_send, channel_receive);
 
 #define CHANNEL(label, text, where, how, loop_table)                                               \
-	&(const struct queue_subject)                                                              \
+	&(const struct bench_subject)                                                              \
 	{                                                                                          \
 		.name = (label), .note = (text), .kind = BENCH_PEER, .benches = (where),           \
 		.variant = (how), .create = channel_create, .destroy = channel_destroy,            \
-		.attach = channel_attach, .detach = channel_detach, .loops = &(loop_table)         \
+		.attach = channel_attach, .detach = bench_detach_nothing, .loops = &(loop_table)   \
 	}
 
 #define CHANNEL_BENCHES (QUEUE_SPSC | QUEUE_MPMC_1P1C | QUEUE_MPMC_2P2C | QUEUE_SLEEPING)
@@ -146,19 +141,19 @@ struct ck_queue {
 	_Alignas(128) ck_ring_buffer_t buffer[QUEUE_CAPACITY];
 };
 
-static void *ck_create(const struct queue_subject *self)
+static void *ck_create(const struct bench_subject *self)
 {
-	struct ck_queue *queues = bench_share(QUEUE_PAIR * sizeof(*queues));
+	struct ck_queue *queues = bench_share(BENCH_PAIR * sizeof(*queues));
 
 	(void)self;
-	for (unsigned i = 0; i < QUEUE_PAIR; i++)
+	for (unsigned i = 0; i < BENCH_PAIR; i++)
 		ck_ring_init(&queues[i].ring, QUEUE_CAPACITY);
 	return queues;
 }
 
 static void ck_destroy(void *state)
 {
-	bench_unshare(state, QUEUE_PAIR * sizeof(struct ck_queue));
+	bench_unshare(state, BENCH_PAIR * sizeof(struct ck_queue));
 }
 
 static void *ck_attach(void *state, unsigned queue, unsigned roles)
@@ -212,7 +207,7 @@ QUEUE_LOOPS(ck_single, ck_push_single, ck_pop_single);
 QUEUE_LOOPS(ck_multi, ck_push_multi, ck_pop_multi);
 
 #define CK(text, where, loop_table)                                                                \
-	&(const struct queue_subject)                                                              \
+	&(const struct bench_subject)                                                              \
 	{                                                                                          \
 		.name = "ck_ring", .note = (text), .kind = BENCH_PEER, .benches = (where),         \
 		.create = ck_create, .destroy = ck_destroy, .attach = ck_attach,                   \
@@ -223,14 +218,14 @@ QUEUE_LOOPS(ck_multi, ck_push_multi, ck_pop_multi);
 /* ---- ZeroMQ ---------------------------------------------------------------------------------- */
 
 #ifdef HAVE_ZMQ
-/* queue_subject.variant */
+/* bench_subject.variant */
 #define BLOCKS 1u
 
 struct zmq_state {
 	unsigned number; /* makes the address unique */
 	unsigned variant;
-	atomic_bool bound[QUEUE_PAIR];	/* the consumer can be reached */
-	atomic_bool served[QUEUE_PAIR]; /* and has all that it wanted */
+	atomic_bool bound[BENCH_PAIR];	/* the consumer can be reached */
+	atomic_bool served[BENCH_PAIR]; /* and has all that it wanted */
 };
 
 struct zmq_end {
@@ -240,7 +235,7 @@ struct zmq_end {
 	bool produces;
 };
 
-static void *zeromq_create(const struct queue_subject *self)
+static void *zeromq_create(const struct bench_subject *self)
 {
 	static unsigned number;
 	struct zmq_state *state = bench_share(sizeof(*state));
@@ -359,7 +354,7 @@ QUEUE_LOOPS(zeromq, zeromq_push, zeromq_pop);
 QUEUE_COPY_LOOPS(zeromq_blocks, zeromq_send_block, zeromq_receive_block);
 
 #define ZEROMQ(where, how, loop_table)                                                             \
-	&(const struct queue_subject)                                                              \
+	&(const struct bench_subject)                                                              \
 	{                                                                                          \
 		.name = "zeromq", .note = "ipc, push/pull", .kind = BENCH_PEER,                    \
 		.benches = (where), .variant = (how), .create = zeromq_create,                     \
@@ -370,7 +365,7 @@ QUEUE_COPY_LOOPS(zeromq_blocks, zeromq_send_block, zeromq_receive_block);
 
 /* ---- subjects -------------------------------------------------------------------------------- */
 
-const struct queue_subject *const queue_peer_subjects[] = {
+const struct bench_subject *const queue_peer_subjects[] = {
 #ifdef HAVE_CK
 	CK("spsc", QUEUE_SPSC | QUEUE_PINGPONG, ck_single_loops),
 	CK("mpmc", QUEUE_MPMC_1P1C | QUEUE_MPMC_2P2C | QUEUE_ALONE, ck_multi_loops),

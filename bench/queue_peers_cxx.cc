@@ -30,20 +30,16 @@
 namespace
 {
 
-void nothing_to_detach(void *)
+bench_subject subject(const char *name, const char *note, bool threads, unsigned benches)
 {
-}
-
-queue_subject subject(const char *name, const char *note, bool threads, unsigned benches)
-{
-	queue_subject made{};
+	bench_subject made{};
 
 	made.name = name;
 	made.note = note;
 	made.kind = BENCH_PEER;
 	made.threads = threads;
 	made.benches = benches;
-	made.detach = nothing_to_detach;
+	made.detach = bench_detach_nothing;
 	return made;
 }
 
@@ -53,24 +49,24 @@ template <typename Queue> struct alignas(128) Placed {
 	Queue queue;
 };
 
-template <typename Queue> void *create_placed(const queue_subject *)
+template <typename Queue> void *create_placed(const bench_subject *)
 {
-	void *memory = bench_share(QUEUE_PAIR * sizeof(Placed<Queue>));
+	void *memory = bench_share(BENCH_PAIR * sizeof(Placed<Queue>));
 
-	for (unsigned i = 0; i < QUEUE_PAIR; i++)
+	for (unsigned i = 0; i < BENCH_PAIR; i++)
 		new (static_cast<Placed<Queue> *>(memory) + i) Placed<Queue>();
 	return memory;
 }
 
 template <typename Queue> void destroy_placed(void *state)
 {
-	bench_unshare(state, QUEUE_PAIR * sizeof(Placed<Queue>));
+	bench_unshare(state, BENCH_PAIR * sizeof(Placed<Queue>));
 }
 
 /* What points to memory of its own stays in one process; each lane's process has its own copy. */
-template <typename Queue> void *create_private(const queue_subject *)
+template <typename Queue> void *create_private(const bench_subject *)
 {
-	return new Placed<Queue>[QUEUE_PAIR];
+	return new Placed<Queue>[BENCH_PAIR];
 }
 
 template <typename Queue> void destroy_private(void *state)
@@ -84,10 +80,10 @@ template <typename Queue> void *attach_placed(void *state, unsigned queue, unsig
 }
 
 template <typename Queue>
-queue_subject placed(const char *name, const char *note, bool threads, unsigned benches,
-		     const queue_loops *loops)
+bench_subject placed(const char *name, const char *note, bool threads, unsigned benches,
+		     const bench_loops *loops)
 {
-	queue_subject made = subject(name, note, threads, benches);
+	bench_subject made = subject(name, note, threads, benches);
 
 	made.create = threads ? create_private<Queue> : create_placed<Queue>;
 	made.destroy = threads ? destroy_private<Queue> : destroy_placed<Queue>;
@@ -178,9 +174,9 @@ BENCH_INLINE size_t camel_pop_n(void *arg, uint64_t *out_values, size_t count)
 QUEUE_LOOPS(camel_token, camel_token_push, camel_token_pop);
 QUEUE_BATCH_LOOPS(camel_bulk, camel_push_n, camel_pop_n);
 
-queue_subject with_tokens(const char *note, unsigned benches, const queue_loops *loops)
+bench_subject with_tokens(const char *note, unsigned benches, const bench_loops *loops)
 {
-	queue_subject made = placed<Camel>("moodycamel_tokens", note, true, benches, loops);
+	bench_subject made = placed<Camel>("moodycamel_tokens", note, true, benches, loops);
 
 	made.attach = camel_attach;
 	made.detach = camel_detach;
@@ -189,11 +185,11 @@ queue_subject with_tokens(const char *note, unsigned benches, const queue_loops 
 
 constexpr unsigned camel_benches = QUEUE_MPMC_1P1C | QUEUE_MPMC_2P2C | QUEUE_ALONE;
 
-const queue_subject camel =
+const bench_subject camel =
 	placed<Camel>("moodycamel", "ConcurrentQueue; threads", true, camel_benches, &camel_loops);
-const queue_subject camel_tokens =
+const bench_subject camel_tokens =
 	with_tokens("ConcurrentQueue; threads", camel_benches, &camel_token_loops);
-const queue_subject camel_bulk =
+const bench_subject camel_bulk =
 	with_tokens("ConcurrentQueue, bulk; threads", QUEUE_BATCH32, &camel_bulk_loops);
 #endif
 
@@ -216,7 +212,7 @@ BENCH_INLINE bool reader_writer_pop(void *end, uint64_t *out_value)
 
 QUEUE_LOOPS(reader_writer, reader_writer_push, reader_writer_pop);
 
-const queue_subject reader_writer =
+const bench_subject reader_writer =
 	placed<ReaderWriter>("readerwriterqueue", "moodycamel; threads", true,
 			     QUEUE_SPSC | QUEUE_PINGPONG, &reader_writer_loops);
 #endif
@@ -261,12 +257,12 @@ QUEUE_LOOPS(boost_spsc, boost_spsc_push, boost_spsc_pop);
 QUEUE_BATCH_LOOPS(boost_spsc_bursts, boost_spsc_push_n, boost_spsc_pop_n);
 QUEUE_LOOPS(boost_queue, boost_queue_push, boost_queue_pop);
 
-const queue_subject boost_spsc = placed<BoostSpsc>("boost_spsc", "lockfree::spsc_queue", false,
+const bench_subject boost_spsc = placed<BoostSpsc>("boost_spsc", "lockfree::spsc_queue", false,
 						   QUEUE_SPSC | QUEUE_PINGPONG, &boost_spsc_loops);
-const queue_subject boost_spsc_bursts =
+const bench_subject boost_spsc_bursts =
 	placed<BoostSpsc>("boost_spsc", "lockfree::spsc_queue, bursts", false, QUEUE_BATCH32,
 			  &boost_spsc_bursts_loops);
-const queue_subject boost_queue =
+const bench_subject boost_queue =
 	placed<BoostQueue>("boost_queue", "lockfree::queue", false,
 			   QUEUE_MPMC_1P1C | QUEUE_MPMC_2P2C | QUEUE_ALONE, &boost_queue_loops);
 
@@ -275,15 +271,15 @@ const queue_subject boost_queue =
 namespace ipc = boost::interprocess;
 
 struct Messages {
-	std::unique_ptr<ipc::message_queue> queues[QUEUE_PAIR];
+	std::unique_ptr<ipc::message_queue> queues[BENCH_PAIR];
 };
 
 /* The mappings come through fork; the names go at once, so that nothing is left behind. */
-void *messages_create(const queue_subject *)
+void *messages_create(const bench_subject *)
 {
 	Messages *state = new Messages;
 
-	for (unsigned i = 0; i < QUEUE_PAIR; i++) {
+	for (unsigned i = 0; i < BENCH_PAIR; i++) {
 		std::string name =
 			"zeroipc-bench-" + std::to_string(getpid()) + "-" + std::to_string(i);
 
@@ -327,9 +323,9 @@ BENCH_INLINE bool messages_pop(void *end, uint64_t *out_value)
 
 QUEUE_LOOPS(messages, messages_push, messages_pop);
 
-queue_subject message_queue()
+bench_subject message_queue()
 {
-	queue_subject made = subject("boost_message_queue", "Boost.Interprocess", false,
+	bench_subject made = subject("boost_message_queue", "Boost.Interprocess", false,
 				     QUEUE_SPSC | QUEUE_MPMC_1P1C | QUEUE_MPMC_2P2C | QUEUE_ALONE |
 					     QUEUE_SLEEPING);
 
@@ -340,12 +336,12 @@ queue_subject message_queue()
 	return made;
 }
 
-const queue_subject messages = message_queue();
+const bench_subject messages = message_queue();
 #endif
 
 } /* namespace */
 
-const struct queue_subject *const queue_cxx_subjects[] = {
+const struct bench_subject *const queue_cxx_subjects[] = {
 #ifdef HAVE_READERWRITERQUEUE
 	&reader_writer,
 #endif

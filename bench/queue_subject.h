@@ -33,7 +33,6 @@ enum queue_bench {
 #define QUEUE_BATCH	  32
 #define QUEUE_BLOCK	  65536u /* bytes of a large element */
 #define QUEUE_BLOCK_SLOTS 64	 /* capacity in large elements, 4 MiB; README.md says why */
-#define QUEUE_PAIR	  2	 /* queues that every subject makes: there and back */
 
 #define QUEUE_PRODUCER 1u
 #define QUEUE_CONSUMER 2u
@@ -44,7 +43,7 @@ enum queue_bench {
 typedef void queue_loop_fn(struct bench_lane *lane, void *out, void *in);
 
 /* What a lane can do; NULL where the subject takes part in no benchmark that needs it. */
-struct queue_loops {
+struct bench_loops {
 	queue_loop_fn *produce;
 	queue_loop_fn *consume;	      /* of one producer: every item is known beforehand */
 	queue_loop_fn *consume_mixed; /* of several: order per producer, and the sum */
@@ -53,30 +52,12 @@ struct queue_loops {
 	queue_loop_fn *pong;
 };
 
-struct queue_subject {
-	const char *name;
-	const char *note; /* for the table, or NULL */
-	enum bench_kind kind;
-	bool threads; /* cannot leave its process: measured between two threads */
-	unsigned benches;
-	unsigned variant; /* the subject's own */
-
-	/* In the driver: makes and unmakes QUEUE_PAIR queues. */
-	void *(*create)(const struct queue_subject *self);
-	void (*destroy)(void *state);
-	/* In the lane: a handle for producing to or consuming from queue 0 or 1. */
-	void *(*attach)(void *state, unsigned queue, unsigned roles);
-	void (*detach)(void *end);
-
-	const struct queue_loops *loops;
-};
-
 /* Lists that end with NULL; each is compiled in where its headers were found. */
-extern const struct queue_subject *const queue_zeroipc_subjects[];
-extern const struct queue_subject *const queue_yardsticks[];
-extern const struct queue_subject *const queue_peer_subjects[];
-extern const struct queue_subject *const queue_dpdk_subjects[];
-extern const struct queue_subject *const queue_cxx_subjects[];
+extern const struct bench_subject *const queue_zeroipc_subjects[];
+extern const struct bench_subject *const queue_yardsticks[];
+extern const struct bench_subject *const queue_peer_subjects[];
+extern const struct bench_subject *const queue_dpdk_subjects[];
+extern const struct bench_subject *const queue_cxx_subjects[];
 
 /* ---- single items --------------------------------------------------------------------------- */
 
@@ -215,7 +196,7 @@ BENCH_INLINE void queue_pong(struct bench_lane *lane, queue_push_fn *push, queue
 	{ queue_ping(lane, push, pop, out, in); }                                                  \
 	static void prefix##_pong(struct bench_lane *lane, void *out, void *in)                    \
 	{ queue_pong(lane, push, pop, out, in); }                                                  \
-	static const struct queue_loops prefix##_loops = {                                         \
+	static const struct bench_loops prefix##_loops = {                                         \
 		prefix##_produce, prefix##_consume, prefix##_consume_mixed,                        \
 		prefix##_alone,	  prefix##_ping,    prefix##_pong,                                 \
 	}
@@ -279,7 +260,7 @@ BENCH_INLINE void queue_consume_batches(struct bench_lane *lane, queue_pop_n_fn 
 	{ (void)in; queue_produce_batches(lane, push_n, out); }                                    \
 	static void prefix##_consume(struct bench_lane *lane, void *out, void *in)                 \
 	{ (void)out; queue_consume_batches(lane, pop_n, in); }                                     \
-	static const struct queue_loops prefix##_loops = {                                         \
+	static const struct bench_loops prefix##_loops = {                                         \
 		prefix##_produce, prefix##_consume, NULL, NULL, NULL, NULL,                        \
 	}
 /* clang-format on */
@@ -358,7 +339,7 @@ BENCH_INLINE void queue_consume_in_place(struct bench_lane *lane, queue_claim_fn
 	{ (void)in; queue_produce_in_place(lane, reserve, commit, out); }                          \
 	static void prefix##_consume(struct bench_lane *lane, void *out, void *in)                 \
 	{ (void)out; queue_consume_in_place(lane, acquire, release, in); }                         \
-	static const struct queue_loops prefix##_loops = {                                         \
+	static const struct bench_loops prefix##_loops = {                                         \
 		prefix##_produce, prefix##_consume, NULL, NULL, NULL, NULL,                        \
 	}
 /* clang-format on */
@@ -411,7 +392,7 @@ BENCH_INLINE void queue_consume_copies(struct bench_lane *lane, queue_receive_fn
 	{ (void)in; queue_produce_copies(lane, send, out); }                                       \
 	static void prefix##_consume(struct bench_lane *lane, void *out, void *in)                 \
 	{ (void)out; queue_consume_copies(lane, receive, in); }                                    \
-	static const struct queue_loops prefix##_loops = {                                         \
+	static const struct bench_loops prefix##_loops = {                                         \
 		prefix##_produce, prefix##_consume, NULL, NULL, NULL, NULL,                        \
 	}
 /* clang-format on */

@@ -5,22 +5,13 @@
  */
 #include "queue_subject.h"
 
-#include <errno.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define MASK (QUEUE_CAPACITY - 1)
 
 static void *at_queue(void *state, unsigned queue, size_t size)
 {
 	return (char *)state + queue * size;
-}
-
-static void leave(void *end)
-{
-	(void)end;
 }
 
 /* ---- D. Vyukov's bounded queue, as published ------------------------------------------------- */
@@ -36,12 +27,12 @@ struct vyukov {
 	_Alignas(128) struct vyukov_cell cells[QUEUE_CAPACITY];
 };
 
-static void *vyukov_create(const struct queue_subject *self)
+static void *vyukov_create(const struct bench_subject *self)
 {
-	struct vyukov *queues = bench_share(QUEUE_PAIR * sizeof(*queues));
+	struct vyukov *queues = bench_share(BENCH_PAIR * sizeof(*queues));
 
 	(void)self;
-	for (unsigned i = 0; i < QUEUE_PAIR; i++)
+	for (unsigned i = 0; i < BENCH_PAIR; i++)
 		for (size_t k = 0; k < QUEUE_CAPACITY; k++)
 			atomic_init(&queues[i].cells[k].sequence, k);
 	return queues;
@@ -49,7 +40,7 @@ static void *vyukov_create(const struct queue_subject *self)
 
 static void vyukov_destroy(void *state)
 {
-	bench_unshare(state, QUEUE_PAIR * sizeof(struct vyukov));
+	bench_unshare(state, BENCH_PAIR * sizeof(struct vyukov));
 }
 
 static void *vyukov_attach(void *state, unsigned queue, unsigned roles)
@@ -121,7 +112,7 @@ static __attribute__((noinline)) bool vyukov_call_pop(void *end, uint64_t *out_v
 QUEUE_LOOPS(vyukov, vyukov_push, vyukov_pop);
 QUEUE_LOOPS(vyukov_call, vyukov_call_push, vyukov_call_pop);
 
-static const struct queue_subject vyukov = {
+static const struct bench_subject vyukov = {
 	.name = "vyukov",
 	.note = "textbook, inline",
 	.kind = BENCH_YARDSTICK,
@@ -129,11 +120,11 @@ static const struct queue_subject vyukov = {
 	.create = vyukov_create,
 	.destroy = vyukov_destroy,
 	.attach = vyukov_attach,
-	.detach = leave,
+	.detach = bench_detach_nothing,
 	.loops = &vyukov_loops,
 };
 
-static const struct queue_subject vyukov_call = {
+static const struct bench_subject vyukov_call = {
 	.name = "vyukov_called",
 	.note = "textbook, not inline",
 	.kind = BENCH_YARDSTICK,
@@ -141,7 +132,7 @@ static const struct queue_subject vyukov_call = {
 	.create = vyukov_create,
 	.destroy = vyukov_destroy,
 	.attach = vyukov_attach,
-	.detach = leave,
+	.detach = bench_detach_nothing,
 	.loops = &vyukov_call_loops,
 };
 
@@ -155,15 +146,15 @@ struct ring {
 	_Alignas(128) uint64_t items[QUEUE_CAPACITY];
 };
 
-static void *ring_create(const struct queue_subject *self)
+static void *ring_create(const struct bench_subject *self)
 {
 	(void)self;
-	return bench_share(QUEUE_PAIR * sizeof(struct ring));
+	return bench_share(BENCH_PAIR * sizeof(struct ring));
 }
 
 static void ring_destroy(void *state)
 {
-	bench_unshare(state, QUEUE_PAIR * sizeof(struct ring));
+	bench_unshare(state, BENCH_PAIR * sizeof(struct ring));
 }
 
 static void *ring_attach(void *state, unsigned queue, unsigned roles)
@@ -204,7 +195,7 @@ BENCH_INLINE bool ring_pop(void *end, uint64_t *out_value)
 
 QUEUE_LOOPS(ring, ring_push, ring_pop);
 
-static const struct queue_subject ring = {
+static const struct bench_subject ring = {
 	.name = "cached_ring",
 	.note = "textbook single/single ring, inline",
 	.kind = BENCH_YARDSTICK,
@@ -212,7 +203,7 @@ static const struct queue_subject ring = {
 	.create = ring_create,
 	.destroy = ring_destroy,
 	.attach = ring_attach,
-	.detach = leave,
+	.detach = bench_detach_nothing,
 	.loops = &ring_loops,
 };
 
@@ -224,15 +215,15 @@ struct copying {
 	_Alignas(4096) char blocks[QUEUE_BLOCK_SLOTS][QUEUE_BLOCK];
 };
 
-static void *copying_create(const struct queue_subject *self)
+static void *copying_create(const struct bench_subject *self)
 {
 	(void)self;
-	return bench_share(QUEUE_PAIR * sizeof(struct copying));
+	return bench_share(BENCH_PAIR * sizeof(struct copying));
 }
 
 static void copying_destroy(void *state)
 {
-	bench_unshare(state, QUEUE_PAIR * sizeof(struct copying));
+	bench_unshare(state, BENCH_PAIR * sizeof(struct copying));
 }
 
 static void *copying_attach(void *state, unsigned queue, unsigned roles)
@@ -267,7 +258,7 @@ BENCH_INLINE bool copying_receive(void *end, void *out_block)
 
 QUEUE_COPY_LOOPS(copying, copying_send, copying_receive);
 
-static const struct queue_subject copying = {
+static const struct bench_subject copying = {
 	.name = "copying_queue",
 	.note = "memcpy in and out",
 	.kind = BENCH_YARDSTICK,
@@ -275,44 +266,23 @@ static const struct queue_subject copying = {
 	.create = copying_create,
 	.destroy = copying_destroy,
 	.attach = copying_attach,
-	.detach = leave,
+	.detach = bench_detach_nothing,
 	.loops = &copying_loops,
 };
 
 /* ---- round trips: two lines, two futexes ----------------------------------------------------- */
 
-struct futex_pair {
-	_Alignas(128) atomic_uint there;
-	_Alignas(128) atomic_uint back;
-};
-
-union round_trip {
-	struct bench_two_lines lines;
-	struct futex_pair futexes;
-};
-
-static void *trip_create(const struct queue_subject *self)
+/* There are no items; the lane has done what the driver expects of its count. */
+static void note_sum(struct bench_lane *lane)
 {
-	(void)self;
-	return bench_share(sizeof(union round_trip));
-}
-
-static void trip_destroy(void *state)
-{
-	bench_unshare(state, sizeof(union round_trip));
-}
-
-static void *trip_attach(void *state, unsigned queue, unsigned roles)
-{
-	(void)queue, (void)roles;
-	return state;
+	lane->sum = (lane->first * 2 + lane->count - 1) * lane->count / 2;
 }
 
 static void lines_ping(struct bench_lane *lane, void *out, void *in)
 {
 	(void)in;
 	bench_ping(lane, out);
-	lane->sum = (lane->first * 2 + lane->count - 1) * lane->count / 2;
+	note_sum(lane);
 }
 
 static void lines_pong(struct bench_lane *lane, void *out, void *in)
@@ -321,78 +291,46 @@ static void lines_pong(struct bench_lane *lane, void *out, void *in)
 	bench_pong(lane, out);
 }
 
-static void futex_post(atomic_uint *word, unsigned value)
-{
-	atomic_store_explicit(word, value, memory_order_release);
-	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-static void futex_await(atomic_uint *word, unsigned value)
-{
-	unsigned seen;
-
-	while ((seen = atomic_load_explicit(word, memory_order_acquire)) != value)
-		if (syscall(SYS_futex, word, FUTEX_WAIT, seen, NULL, NULL, 0) != 0 &&
-		    errno != EAGAIN && errno != EINTR)
-			bench_fail("futex: %s", strerror(errno));
-}
-
 static void futex_ping(struct bench_lane *lane, void *out, void *in)
 {
-	struct futex_pair *pair = out;
-	uint64_t sum = 0;
-
 	(void)in;
-	bench_start(lane);
-	for (uint64_t i = 0; i < lane->count; i++) {
-		futex_post(&pair->there, (unsigned)i + 1);
-		futex_await(&pair->back, (unsigned)i + 1);
-		sum += lane->first + i;
-	}
-	bench_stop(lane);
-	lane->sum = sum;
+	bench_futex_ping(lane, out);
+	note_sum(lane);
 }
 
 static void futex_pong(struct bench_lane *lane, void *out, void *in)
 {
-	struct futex_pair *pair = out;
-
 	(void)in;
-	bench_start(lane);
-	for (uint64_t i = 0; i < lane->count; i++) {
-		futex_await(&pair->there, (unsigned)i + 1);
-		futex_post(&pair->back, (unsigned)i + 1);
-	}
-	bench_stop(lane);
+	bench_futex_pong(lane, out);
 }
 
-static const struct queue_loops lines_loops = {.ping = lines_ping, .pong = lines_pong};
-static const struct queue_loops futex_loops = {.ping = futex_ping, .pong = futex_pong};
+static const struct bench_loops lines_loops = {.ping = lines_ping, .pong = lines_pong};
+static const struct bench_loops futex_loops = {.ping = futex_ping, .pong = futex_pong};
 
-static const struct queue_subject two_lines = {
+static const struct bench_subject two_lines = {
 	.name = "two_lines",
 	.note = "two-line ping-pong",
 	.kind = BENCH_YARDSTICK,
 	.benches = QUEUE_PINGPONG,
-	.create = trip_create,
-	.destroy = trip_destroy,
-	.attach = trip_attach,
-	.detach = leave,
+	.create = bench_trip_create,
+	.destroy = bench_trip_destroy,
+	.attach = bench_trip_attach,
+	.detach = bench_detach_nothing,
 	.loops = &lines_loops,
 };
 
-static const struct queue_subject futex_pair = {
+static const struct bench_subject futex_pair = {
 	.name = "futex_pair",
 	.note = "bare futexes",
 	.kind = BENCH_YARDSTICK,
 	.benches = QUEUE_SLEEPING,
-	.create = trip_create,
-	.destroy = trip_destroy,
-	.attach = trip_attach,
-	.detach = leave,
+	.create = bench_trip_create,
+	.destroy = bench_trip_destroy,
+	.attach = bench_trip_attach,
+	.detach = bench_detach_nothing,
 	.loops = &futex_loops,
 };
 
-const struct queue_subject *const queue_yardsticks[] = {
+const struct bench_subject *const queue_yardsticks[] = {
 	&vyukov, &vyukov_call, &ring, &copying, &two_lines, &futex_pair, NULL,
 };

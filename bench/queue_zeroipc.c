@@ -3,33 +3,15 @@
  * Our own queue as a subject: through the public calls of the shared library, each lane attached to
  * the segment by itself.
  */
+#include "bench_zeroipc.h"
 #include "queue_subject.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
 #include <zeroipc/queue.h>
-#include <zeroipc/segment.h>
 
-/* queue_subject.variant */
-#define MULTI	  1u /* many producers, many consumers */
-#define SPIN_NONE 2u /* waiters go to sleep at once */
-#define BLOCKS	  4u /* large elements */
-
-static const char *const queue_names[QUEUE_PAIR] = {"there", "back"};
-
-struct zeroipc_state {
-	unsigned variant;
-	int fd;
-	zipc_segment *segment; /* the driver's attachment */
-	zipc_segment *here;    /* the lane's attachment, made by its first attach */
-};
-
-static void check(int rc, const char *call)
-{
-	if (rc < 0)
-		bench_fail("zeroipc: %s: %s (%s)", call, zipc_strerror(rc), zipc_last_error());
-}
+/* bench_subject.variant */
+#define MULTI  1u /* many producers, many consumers */
+#define BLOCKS 2u /* large elements */
 
 /* -EAGAIN is the only refusal that a measured loop expects. */
 BENCH_INLINE bool done(int rc, const char *call)
@@ -37,59 +19,39 @@ BENCH_INLINE bool done(int rc, const char *call)
 	if (rc >= 0)
 		return true;
 	if (rc != -EAGAIN)
-		check(rc, call);
+		bench_zeroipc_check(rc, call);
 	return false;
 }
 
-static void *zeroipc_create(const struct queue_subject *self)
+static void *zeroipc_create(const struct bench_subject *self)
 {
-	zipc_segment_options segment_options = ZIPC_SEGMENT_OPTIONS_INIT;
-	zipc_queue_options queue_options = ZIPC_QUEUE_OPTIONS_INIT;
-	struct zeroipc_state *state = calloc(1, sizeof(*state));
+	zipc_queue_options options = ZIPC_QUEUE_OPTIONS_INIT;
+	struct bench_zeroipc *state = bench_zeroipc_create(self);
 	bool blocks = self->variant & BLOCKS;
 
-	if (!state)
-		bench_fail("out of memory");
-	state->variant = self->variant;
-	segment_options.backing = ZIPC_BACKING_MEMFD;
-	check(zipc_segment_create("bench", &segment_options, &state->segment), "create");
-	state->fd = zipc_segment_export_fd(state->segment);
-	check(state->fd, "export");
 	if (!(self->variant & MULTI))
-		queue_options.flags = ZIPC_QUEUE_SINGLE_PRODUCER | ZIPC_QUEUE_SINGLE_CONSUMER;
-	for (unsigned i = 0; i < QUEUE_PAIR; i++) {
+		options.flags = ZIPC_QUEUE_SINGLE_PRODUCER | ZIPC_QUEUE_SINGLE_CONSUMER;
+	for (unsigned i = 0; i < BENCH_PAIR; i++) {
 		zipc_queue *queue;
 
-		check(zipc_queue_create(state->segment, queue_names[i], blocks ? QUEUE_BLOCK : 8,
-					blocks ? QUEUE_BLOCK_SLOTS : QUEUE_CAPACITY, &queue_options,
-					&queue),
-		      "queue create");
+		bench_zeroipc_check(zipc_queue_create(state->segment, bench_zeroipc_names[i],
+						      blocks ? QUEUE_BLOCK : 8,
+						      blocks ? QUEUE_BLOCK_SLOTS : QUEUE_CAPACITY,
+						      &options, &queue),
+				    "queue create");
 		zipc_queue_close(queue);
 	}
 	return state;
 }
 
-static void zeroipc_destroy(void *arg)
+static void *zeroipc_attach(void *state, unsigned index, unsigned roles)
 {
-	struct zeroipc_state *state = arg;
-
-	zipc_segment_close(state->segment);
-	close(state->fd);
-	free(state);
-}
-
-static void *zeroipc_attach(void *arg, unsigned queue, unsigned roles)
-{
-	zipc_segment_options options = ZIPC_SEGMENT_OPTIONS_INIT;
-	struct zeroipc_state *state = arg;
 	zipc_queue *opened;
 
 	(void)roles;
-	if (state->variant & SPIN_NONE)
-		options.spin_ns = ZIPC_SPIN_NONE;
-	if (!state->here)
-		check(zipc_segment_open_fd(state->fd, &options, &state->here), "open");
-	check(zipc_queue_open(state->here, queue_names[queue], 0, NULL, &opened), "queue open");
+	bench_zeroipc_check(zipc_queue_open(bench_zeroipc_here(state), bench_zeroipc_names[index],
+					    0, NULL, &opened),
+			    "queue open");
 	return opened;
 }
 
@@ -141,7 +103,7 @@ BENCH_INLINE bool reserve(void *end, void **out_block, uint64_t *out_ticket)
 
 BENCH_INLINE void commit(void *end, uint64_t ticket)
 {
-	check(zipc_queue_commit(end, ticket), "commit");
+	bench_zeroipc_check(zipc_queue_commit(end, ticket), "commit");
 }
 
 BENCH_INLINE bool acquire(void *end, void **out_block, uint64_t *out_ticket)
@@ -151,7 +113,7 @@ BENCH_INLINE bool acquire(void *end, void **out_block, uint64_t *out_ticket)
 
 BENCH_INLINE void release(void *end, uint64_t ticket)
 {
-	check(zipc_queue_release(end, ticket), "release");
+	bench_zeroipc_check(zipc_queue_release(end, ticket), "release");
 }
 
 BENCH_INLINE bool send_copy(void *end, const void *block)
@@ -173,20 +135,21 @@ QUEUE_COPY_LOOPS(copy, send_copy, receive_copy);
 /* ---- subjects ------------------------------------------------------------------------------- */
 
 #define SUBJECT(label, text, where, how, loop_table)                                               \
-	&(const struct queue_subject)                                                              \
+	&(const struct bench_subject)                                                              \
 	{                                                                                          \
 		.name = (label), .note = (text), .kind = BENCH_OURS, .benches = (where),           \
-		.variant = (how), .create = zeroipc_create, .destroy = zeroipc_destroy,            \
+		.variant = (how), .create = zeroipc_create, .destroy = bench_zeroipc_destroy,      \
 		.attach = zeroipc_attach, .detach = zeroipc_detach, .loops = &(loop_table)         \
 	}
 
-const struct queue_subject *const queue_zeroipc_subjects[] = {
+const struct bench_subject *const queue_zeroipc_subjects[] = {
 	SUBJECT("zeroipc", "single/single", QUEUE_SPSC | QUEUE_PINGPONG, 0, poll_loops),
 	SUBJECT("zeroipc", "multi/multi", QUEUE_MPMC_1P1C | QUEUE_MPMC_2P2C | QUEUE_ALONE, MULTI,
 		poll_loops),
 	SUBJECT("zeroipc", "single/single", QUEUE_BATCH32, 0, batch_loops),
 	SUBJECT("zeroipc", "single/single, in place", QUEUE_64K, BLOCKS, in_place_loops),
-	SUBJECT("zeroipc", "single/single, no spinning", QUEUE_SLEEPING, SPIN_NONE, wait_loops),
+	SUBJECT("zeroipc", "single/single, no spinning", QUEUE_SLEEPING, BENCH_SPIN_NONE,
+		wait_loops),
 
 	SUBJECT("zeroipc_spin", "single/single, default spinning", QUEUE_SLEEPING, 0, wait_loops),
 	SUBJECT("zeroipc_wait", "single/single, waits without end", QUEUE_SPSC, 0, wait_loops),
@@ -197,8 +160,8 @@ const struct queue_subject *const queue_zeroipc_subjects[] = {
 	SUBJECT("zeroipc_multi", "multi/multi", QUEUE_BATCH32, MULTI, batch_loops),
 	SUBJECT("zeroipc_multi", "multi/multi, in place", QUEUE_64K, MULTI | BLOCKS,
 		in_place_loops),
-	SUBJECT("zeroipc_multi", "multi/multi, no spinning", QUEUE_SLEEPING, MULTI | SPIN_NONE,
-		wait_loops),
+	SUBJECT("zeroipc_multi", "multi/multi, no spinning", QUEUE_SLEEPING,
+		MULTI | BENCH_SPIN_NONE, wait_loops),
 	SUBJECT("zeroipc_multi_spin", "multi/multi, default spinning", QUEUE_SLEEPING, MULTI,
 		wait_loops),
 	SUBJECT("zeroipc_copy", "single/single, push and pop copy", QUEUE_64K, BLOCKS, copy_loops),

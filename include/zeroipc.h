@@ -7,12 +7,15 @@
 #define ZEROIPC_H
 
 #include "zeroipc/array.h"
+#include "zeroipc/barrier.h"
 #include "zeroipc/common.h"
 #include "zeroipc/event.h"
 #include "zeroipc/latch.h"
+#include "zeroipc/monitor.h"
 #include "zeroipc/mutex.h"
 #include "zeroipc/once.h"
 #include "zeroipc/queue.h"
+#include "zeroipc/rwlock.h"
 #include "zeroipc/segment.h"
 #include "zeroipc/semaphore.h"
 

@@ -268,6 +268,9 @@ typedef struct zipc_structure_entry {
 #define ZIPC_TYPE_SEMAPHORE 18u
 #define ZIPC_TYPE_EVENT	    19u
 #define ZIPC_TYPE_LATCH	    20u
+#define ZIPC_TYPE_RWLOCK    21u
+#define ZIPC_TYPE_BARRIER   22u
+#define ZIPC_TYPE_MONITOR   23u
 
 /* Calls fn for every published structure, in order of creation slot. Since 0.1. */
 ZIPC_API int zipc_segment_structures(zipc_segment *segment,

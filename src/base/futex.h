@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two futex operations on words that are shared between processes. */
+/* The futex operations on words that are shared between processes. */
 #ifndef ZI_BASE_FUTEX_H
 #define ZI_BASE_FUTEX_H
 
@@ -26,6 +26,16 @@ static inline int zi_futex_wake(const uint32_t *word, int n)
 {
 	long r = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
 	return r < 0 ? 0 : (int)r;
+}
+
+/*
+ * Moves up to n sleepers from one word to another without waking them, if *from == value. Returns how
+ * many it moved, or -EAGAIN (value differs), or another refusal.
+ */
+static inline int zi_futex_move(const uint32_t *from, const uint32_t *to, int n, uint32_t value)
+{
+	long r = syscall(SYS_futex, from, FUTEX_CMP_REQUEUE, 0, (unsigned long)n, to, value);
+	return r < 0 ? -errno : (int)r;
 }
 
 #endif

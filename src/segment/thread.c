@@ -12,7 +12,7 @@
 /* Rounds of destructors that others get to give back what they hold, before it counts as left. */
 #define ROUNDS 3
 
-__thread uint32_t zi_thread_number;
+__thread uint32_t zi_thread_number = ZI_THREAD_NONE;
 
 static __thread int rounds;
 static pthread_key_t key;
@@ -36,12 +36,12 @@ static void end_thread(void *value)
 		return;
 	}
 	uint32_t thread = zi_thread_number;
-	if (thread == 0 || zi_process_lock() < 0)
+	if (thread == ZI_THREAD_NONE || zi_process_lock() < 0)
 		return;
 	for (zipc_segment *s = zi_process_segments(); s != NULL; s = s->next)
 		end_in(s, thread);
 	zi_process_unlock();
-	zi_thread_number = 0;
+	zi_thread_number = ZI_THREAD_NONE;
 }
 
 static void make_key(void)
@@ -63,5 +63,5 @@ uint32_t zi_thread_enlist(void)
 
 void zi_thread_forked(void)
 {
-	zi_thread_number = 0;
+	zi_thread_number = ZI_THREAD_NONE;
 }

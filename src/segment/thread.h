@@ -14,7 +14,9 @@
 
 #include <stdint.h>
 
-/* 0 = has no number yet. In the static block: no call to find it. */
+#define ZI_THREAD_NONE 0xffffffu /* no thread has this number */
+
+/* NONE = has no number yet. In the static block: no call to find it. */
 extern __thread uint32_t zi_thread_number
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
@@ -25,7 +27,7 @@ uint32_t zi_thread_enlist(void);
 static inline uint32_t zi_thread_self(void)
 {
 	uint32_t number = zi_thread_number;
-	return zi_likely(number != 0) ? number : zi_thread_enlist();
+	return zi_likely(number != ZI_THREAD_NONE) ? number : zi_thread_enlist();
 }
 
 /* In a forked child: its one thread is another one now. */

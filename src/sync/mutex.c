@@ -160,7 +160,7 @@ static __attribute__((noinline)) int lock_slowly(zipc_mutex *mutex, int64_t time
 int zipc_mutex_lock(zipc_mutex *mutex, int64_t timeout_ns)
 {
 	uint32_t id = zi_load_relaxed(&mutex->self->id), thread = zi_thread_number;
-	if (zi_likely(id == mutex->object.id && thread != 0) &&
+	if (zi_likely(id == mutex->object.id && thread != ZI_THREAD_NONE) &&
 	    zi_likely(zi_lock_take_free(mutex->lock, zi_owner_make(id, thread))))
 		return 0;
 	return lock_slowly(mutex, timeout_ns);

@@ -14,6 +14,21 @@
 #define ZI_OWNER_BITS 48u
 #define ZI_OWNER_MASK ((UINT64_C(1) << ZI_OWNER_BITS) - 1)
 
+/* One of many such words, on a line of its own. */
+struct zi_named {
+	uint64_t word;
+	uint8_t pad[ZI_LINE - 8];
+};
+
+static_assert(sizeof(struct zi_named) == 64, "format");
+
+#define ZI_NAMED_HINTS 16u
+
+/* Private: which of them each thread had last, by its number; relaxed, as it is a hint. */
+struct zi_named_hints {
+	uint32_t last[ZI_NAMED_HINTS];
+};
+
 static inline uint64_t zi_owner_make(uint32_t id, uint32_t thread)
 {
 	return (uint64_t)thread << ZI_ID_BITS | id;
@@ -31,7 +46,7 @@ static inline uint32_t zi_owner_thread(uint64_t word)
 
 /*
  * The caller as an owner, without a look at whether it may write. Where it is not attached (a forked
- * child) the id is 0, and where it holds nothing yet the thread may be: neither is ever in a word.
+ * child) the id is 0, and where it never held anything the thread is ZI_THREAD_NONE: no word says so.
  */
 static inline uint64_t zi_owner_self(const struct zi_self *self)
 {
@@ -47,6 +62,30 @@ static inline int zi_owner_enter(struct zi_object *object, uint64_t *out_owner)
 	uint32_t thread = zi_thread_self();
 	*out_owner = zi_owner_make((uint32_t)id, thread);
 	return thread != 0 ? 0 : -ENOMEM;
+}
+
+static inline uint32_t *zi_named_hint(struct zi_named_hints *hints, uint64_t me)
+{
+	return &hints->last[zi_owner_thread(me) % ZI_NAMED_HINTS];
+}
+
+/* The first of `count` that has this name and none of the bits in `without`, the likely one first; or
+ * NULL. */
+static inline struct zi_named *zi_named_find(struct zi_named *named, uint32_t count,
+					     struct zi_named_hints *hints, uint64_t me,
+					     uint64_t without)
+{
+	uint32_t *hint = zi_named_hint(hints, me), at = zi_load_relaxed(hint);
+	/* relaxed: our own store, or not ours */
+	if (at < count && (zi_load_relaxed(&named[at].word) & (ZI_OWNER_MASK | without)) == me)
+		return &named[at];
+	for (uint32_t i = 0; i < count; i++) {
+		if ((zi_load_relaxed(&named[i].word) & (ZI_OWNER_MASK | without)) == me) {
+			zi_store_relaxed(hint, i);
+			return &named[i];
+		}
+	}
+	return NULL;
 }
 
 /* 1 = the owner in this word is dead, 0 = it lives, -EBADF. A thread's end is written down by itself,

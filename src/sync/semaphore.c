@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define WALKS		64   /* looks for own permits, before there are none */
 #define COLLECTOR_SPINS 1000 /* looks at a collector's word before it is waited for asleep */
 
 struct zipc_semaphore {
@@ -350,8 +351,8 @@ static int take_permits(struct walk *w, uint32_t n)
 	return (int)taken;
 }
 
-/* Gives up to n of the own ones back: how many. */
-static uint32_t give_permits(zipc_semaphore *semaphore, uint32_t me, uint32_t n)
+/* Gives up to n of the own ones back, in one walk: how many. */
+static uint32_t give_some(zipc_semaphore *semaphore, uint32_t me, uint32_t n)
 {
 	uint32_t given = 0, i = zi_load_relaxed(&semaphore->hint);
 	for (uint32_t seen = 0; seen < semaphore->maximum && given < n; seen++, i++) {
@@ -363,6 +364,18 @@ static uint32_t give_permits(zipc_semaphore *semaphore, uint32_t me, uint32_t n)
 		if (zi_load_relaxed(permit) == me && zi_cas_acq_rel(permit, &mine, 0u))
 			given++;
 	}
+	return given;
+}
+
+/*
+ * Gives n back, if the process has that many: how many. Other threads of it take and give at the same
+ * time, so that a walk may miss some that are there; who has none is found out by walking often.
+ */
+static uint32_t give_permits(zipc_semaphore *semaphore, uint32_t me, uint32_t n)
+{
+	uint32_t given = 0;
+	for (int i = 0; i < WALKS && given < n; i++)
+		given += give_some(semaphore, me, n - given);
 	return given;
 }
 
@@ -473,8 +486,10 @@ static int acquire_owned(zipc_semaphore *semaphore, uint32_t me, uint32_t n, boo
 
 static int release_owned(zipc_semaphore *semaphore, uint32_t me, uint32_t n)
 {
-	uint32_t own = n == 1 ? 1 : count_own(semaphore, me);
-	if (own < n || give_permits(semaphore, me, n) < n)
+	bool enough = n == 1;
+	for (int i = 0; i < WALKS && !enough; i++)
+		enough = count_own(semaphore, me) >= n;
+	if (!enough || give_permits(semaphore, me, n) < n)
 		return zi_fail(-EPERM,
 			       "semaphore '%s': this process does not have %u of its permits",
 			       semaphore->object.view.name, n);

@@ -40,6 +40,25 @@ void zi_gate_wake_all(uint32_t *gate)
 	zi_futex_wake(gate, INT_MAX);
 }
 
+void zi_gate_move(uint32_t *gate, uint32_t *to, int n)
+{
+	uint32_t seen = zi_load_relaxed(gate), raised;
+	do {
+		if ((seen & ZI_GATE_SLEEPERS) == 0)
+			return;
+		raised = seen + EPOCH;
+	} while (!zi_cas_seq_cst(gate, &seen, raised));
+	zi_or_seq_cst(to, ZI_GATE_SLEEPERS); /* there will be some */
+	/* CRASH: dying around here leaves them asleep to the ends of their slices */
+	int moved = zi_futex_move(gate, to, n, raised);
+	if (moved > 0)
+		return;
+	if (moved < 0) /* it was raised by another, or cannot be done here */
+		zi_futex_wake(gate, n);
+	else if (zi_cas_seq_cst(gate, &raised, raised & ~ZI_GATE_SLEEPERS))
+		zi_futex_wake(gate, INT_MAX);
+}
+
 /*
  * Where a filter forbids membarrier(2), a pause of a millisecond: the stores of the others left
  * their cores' buffers long before.

@@ -46,6 +46,12 @@ void zi_gate_wake_one(uint32_t *gate);
 void zi_gate_wake_all(uint32_t *gate);
 
 /*
+ * Up to n sleepers of `gate` are to look again, but none before somebody is woken at `to`: they are
+ * moved there, asleep. The caller sees to it that `to` is woken later, not sooner.
+ */
+void zi_gate_move(uint32_t *gate, uint32_t *to, int n);
+
+/*
  * Orders what was just published before the look at a gate. A registered process needs nothing
  * here: the sleeper makes its core pass a barrier.
  */

@@ -1,44 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deaths at every instruction of every operation of what stands in src/sync; the survivor gets on at once, and is
- * told what it has to be told. See oracle.h and kill_at.h for how.
+ * Deaths at every instruction of every operation of mutex, once, semaphore, event and latch.
  */
-#include "support/cmocka_all.h"
-#include "support/kill_at.h"
-#include "support/oracle.h"
-#include "support/peer.h"
-
-#include <errno.h>
-#include <stdio.h>
-
-#define MS INT64_C(1000000)
-
-static struct oracle_report oracled;
-static struct kill_report killed;
-
-/* The operation has not begun; it has returned. In between both outcomes are right. */
-static bool not_begun(const struct world *world)
-{
-	return world->notes->phase == VICTIM_READY || world->step == 0;
-}
-
-static bool returned(const struct world *world)
-{
-	return world->notes->phase == VICTIM_RETURNED;
-}
-
-/* In mood 1 gc was here before the survivor. */
-static void settle_first(struct world *world)
-{
-	if (world->mood == 1 && zipc_segment_gc(world->segment) < 0)
-		complain(world, "gc says: %s", zipc_last_error());
-}
-
-/* A call that has to say this. */
-static bool must(struct world *world, const char *what, int code, int expected)
-{
-	return code == expected || complain(world, "%s says %d, not %d", what, code, expected);
-}
+#include "crash/sync_crash.h"
 
 /* ---- mutex ---------------------------------------------------------------------------------- */
 
@@ -221,12 +185,6 @@ static void check_waiting(struct world *world)
 	zipc_mutex_close(mutex);
 	world_is_clean(world);
 }
-
-#define SCENE(text, up, prepared, op, checked)                                                     \
-	{                                                                                          \
-		.name = text, .moods = 2, .setup = up, .prepare = prepared, .operate = op,         \
-		.check = checked                                                                   \
-	}
 
 static const struct scenario mutex_scenarios[] = {
 	SCENE("mutex, lock", setup_mutex, open_mutex, operate_lock, check_lock),
@@ -654,17 +612,6 @@ static const struct scenario event_scenarios[] = {
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-struct family {
-	const char *name;
-	const struct scenario *scenarios;
-	size_t count;
-};
-
-#define FAMILY(name, scenarios)                                                                    \
-	{                                                                                          \
-		name, scenarios, sizeof(scenarios) / sizeof(scenarios)[0]                          \
-	}
-
 static const struct family families[] = {
 	FAMILY("mutex", mutex_scenarios),
 	FAMILY("once", once_scenarios),
@@ -672,35 +619,9 @@ static const struct family families[] = {
 	FAMILY("event and latch", event_scenarios),
 };
 
-static void test_oracle(void **state)
-{
-	const struct family *family = *state;
-	oracle_run_all(family->scenarios, family->count, 2, &oracled);
-}
-
-static void test_kill(void **state)
-{
-	const struct family *family = *state;
-	kill_at_run_all(family->scenarios, family->count, &killed);
-}
-
 static int all_tests(void)
 {
-	enum { FAMILIES = sizeof families / sizeof families[0] };
-	static char names[2 * FAMILIES][40];
-	struct CMUnitTest tests[2 * FAMILIES] = {0};
-	for (size_t i = 0; i < 2 * (size_t)FAMILIES; i++) {
-		const struct family *family = &families[i / 2];
-		snprintf(names[i], sizeof names[i], "%s: %s", i % 2 == 0 ? "oracle" : "kill",
-			 family->name);
-		tests[i] = (struct CMUnitTest){.name = names[i],
-					       .test_func = i % 2 == 0 ? test_oracle : test_kill,
-					       .initial_state = (void *)(uintptr_t)family};
-	}
-	int r = peer_run_tests("sync_crash", tests, 2 * (size_t)FAMILIES);
-	oracle_print("sync_crash", &oracled);
-	kill_at_print("sync_crash", &killed);
-	return r;
+	return run_families("sync_crash", families, sizeof families / sizeof families[0]);
 }
 
 int main(int argc, char **argv)

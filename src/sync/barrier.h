@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* What the segment needs to know about barriers. */
+#ifndef ZI_SYNC_BARRIER_H
+#define ZI_SYNC_BARRIER_H
+
+#include "../segment/type.h"
+
+int zi_barrier_resolve(zipc_segment *segment, const struct zi_view *view);
+void zi_barrier_verify(zipc_segment *segment, const struct zi_view *view, struct zi_report *report);
+void zi_barrier_thread_ended(zipc_segment *segment, const struct zi_view *view, uint32_t id,
+			     uint32_t thread);
+
+#endif
