@@ -319,15 +319,16 @@ static int mixed(void *arg)
 			return r;
 		if (crowd->plain[0] != crowd->plain[1])
 			return -EBADMSG;
-		crowd->plain[0] += write;
+		if (write)
+			crowd->plain[0]++;
 		if (write && i % 8 == 0) {
 			crowd->plain[1]++;
 			r = zipc_rwlock_downgrade(crowd->rwlock);
 			if (r == 0 && crowd->plain[0] != crowd->plain[1])
 				return -EBADMSG;
 			write = false;
-		} else {
-			crowd->plain[1] += write;
+		} else if (write) {
+			crowd->plain[1]++;
 		}
 		r = r < 0   ? r
 		    : write ? zipc_rwlock_write_unlock(crowd->rwlock)
