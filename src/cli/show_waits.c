@@ -10,6 +10,15 @@ static bool shown(const cli_target *target, const char *name)
 	return !target->name[0] || strcmp(target->name, name) == 0;
 }
 
+/* One holder can keep several sorts of waiters waiting: it is shown once. */
+static bool again(const cli_waits *w, size_t i)
+{
+	const zipc_holder_entry *one = &w->holders[i], *before = one - 1;
+
+	return i > 0 && one->peer_id == before->peer_id && one->thread == before->thread &&
+	       strcmp(one->name, before->name) == 0 && strcmp(one->what, before->what) == 0;
+}
+
 /* ---- for people ----------------------------------------------------------------------------- */
 
 static void add_thread(cli_table *table, uint32_t pid, uint32_t thread, const char *command)
@@ -30,7 +39,7 @@ static void print_holders(const cli_target *target, const cli_waits *w)
 	for (size_t i = 0; i < w->holder_count; i++) {
 		const zipc_holder_entry *entry = &w->holders[i];
 
-		if (!shown(target, entry->name))
+		if (!shown(target, entry->name) || again(w, i))
 			continue;
 		if (rows++ == 0) {
 			puts("\nheld:");
@@ -83,7 +92,7 @@ void cli_json_waits(cli_json *json, const cli_target *target, const cli_waits *w
 	for (size_t i = 0; i < w->holder_count; i++) {
 		const zipc_holder_entry *entry = &w->holders[i];
 
-		if (!shown(target, entry->name))
+		if (!shown(target, entry->name) || again(w, i))
 			continue;
 		cli_json_open(json, '{');
 		cli_json_text(json, "name", entry->name);

@@ -109,6 +109,30 @@ void zi_barrier_thread_ended(zipc_segment *segment, const struct zi_view *view, 
 	(void)segment;
 }
 
+/* Those who have arrived wait for those who have not. */
+int zi_barrier_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn,
+		       void *arg)
+{
+	const struct zi_barrier *shared = block_of(view);
+	int r = 0;
+	(void)segment;
+	for (uint64_t i = 0; shared != NULL && i < view->capacity && r == 0; i++) {
+		/* relaxed: for people */
+		uint64_t w = zi_load_relaxed(&shared->participants[i].word);
+		uint64_t round = zi_barrier_round(zi_load_relaxed(&shared->control));
+		struct zi_holder holder = {
+			.id = zi_owner_id(w),
+			.thread = zi_owner_thread(w),
+			.count = 1,
+			.what = "has not arrived",
+			.gate = &shared->gate,
+		};
+		if (holder.id != 0 && !zi_part_is_free(w, round) && !zi_part_has_arrived(w, round))
+			r = fn(&holder, arg);
+	}
+	return r;
+}
+
 /* ---- lifecycle ------------------------------------------------------------------------------ */
 
 static int bind(void *handle)
@@ -215,6 +239,7 @@ int zipc_barrier_remove(zipc_segment *segment, const char *name)
 {
 	return zi_directory_remove(segment, name, ZIPC_TYPE_BARRIER);
 }
+
 /* ---- the round ------------------------------------------------------------------------------ */
 
 /* What a look at all participants of a round found. */

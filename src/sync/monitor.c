@@ -61,6 +61,14 @@ void zi_monitor_thread_ended(zipc_segment *segment, const struct zi_view *view, 
 	zi_gate_signal(segment, &shared->gate);
 }
 
+int zi_monitor_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn,
+		       void *arg)
+{
+	const struct zi_monitor *shared = zi_sync_block(view, sizeof *shared);
+	(void)segment;
+	return shared == NULL ? 0 : zi_lock_holder(&shared->lock, fn, arg);
+}
+
 /* ---- lifecycle ------------------------------------------------------------------------------ */
 
 static int bind(void *handle)

@@ -10,4 +10,7 @@ void zi_monitor_verify(zipc_segment *segment, const struct zi_view *view, struct
 void zi_monitor_thread_ended(zipc_segment *segment, const struct zi_view *view, uint32_t id,
 			     uint32_t thread);
 
+int zi_monitor_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn,
+		       void *arg);
+
 #endif

@@ -108,6 +108,42 @@ void zi_rwlock_thread_ended(zipc_segment *segment, const struct zi_view *view, u
 	zi_gate_signal(segment, &shared->drain_gate);
 }
 
+/* A writer keeps out whoever comes; so does one that waits for readers to leave. */
+static int name_writer(const struct zi_rwlock *shared, zi_holder_fn fn, void *arg)
+{
+	/* relaxed: for people */
+	uint64_t w = zi_load_relaxed(&shared->writer);
+	struct zi_holder holder = {
+		.id = zi_owner_id(w),
+		.thread = zi_owner_thread(w),
+		.count = 1,
+		.what = (w & ZI_WRITER_ACTIVE) != 0 ? "writes" : "wants to write",
+		.gate = &shared->writers_gate,
+	};
+	int r = holder.id == 0 ? 0 : fn(&holder, arg);
+	holder.gate = &shared->readers_gate;
+	return holder.id == 0 || r != 0 ? r : fn(&holder, arg);
+}
+
+int zi_rwlock_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn, void *arg)
+{
+	const struct zi_rwlock *shared = block_of(view);
+	int r = shared == NULL ? 0 : name_writer(shared, fn, arg);
+	(void)segment;
+	for (uint64_t i = 0; shared != NULL && i < view->capacity && r == 0; i++) {
+		uint64_t w = zi_load_relaxed(&shared->readers[i].word);
+		struct zi_holder holder = {
+			.id = zi_owner_id(w),
+			.thread = zi_owner_thread(w),
+			.count = (uint32_t)((w & ZI_READER_COUNT_MASK) >> ZI_OWNER_BITS),
+			.what = "reads",
+			.gate = &shared->drain_gate,
+		};
+		r = holder.id == 0 || holder.count == 0 ? 0 : fn(&holder, arg);
+	}
+	return r;
+}
+
 /* ---- lifecycle ------------------------------------------------------------------------------ */
 
 static int bind(void *handle)
@@ -196,6 +232,7 @@ int zipc_rwlock_remove(zipc_segment *segment, const char *name)
 {
 	return zi_directory_remove(segment, name, ZIPC_TYPE_RWLOCK);
 }
+
 /* ---- looking -------------------------------------------------------------------------------- */
 
 int zipc_rwlock_get_info(zipc_rwlock *rwlock, zipc_rwlock_info *out_info)
