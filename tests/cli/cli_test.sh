@@ -544,8 +544,8 @@ part_demo() {
 	json_says "len(d['killed']) == 3 and d['redelivered'] >= 3" "three were killed"
 	demo "the only worker killed" "$tmp/fox" --kill 1 --workers 1
 	json_says "len(d['killed']) == 1" "it was killed"
-	demo "many workers" "$tmp/fox" --workers 16 --kill 8 --rounds 20
-	json_says "len(d['killed']) == 8 and d['rounds'] == 20" "eight were killed"
+	demo "many workers" "$tmp/fox" --workers 16 --kill 8 --rounds 60
+	json_says "len(d['killed']) == 8 and d['rounds'] == 60" "eight were killed"
 	# 200,000 words on one line, and one word longer than several blocks
 	{
 		seq -f "word%.0f" -s ' ' 200000
