@@ -253,7 +253,7 @@ LIFECYCLE(once)
 
 BENCH_INLINE void once_call(void *end)
 {
-	bench_zeroipc_check(zipc_once_call(end, nothing, NULL, ZIPC_FOREVER), "once call");
+	bench_zeroipc_check(zipc_once_ensure(end, nothing, NULL, ZIPC_FOREVER), "once call");
 }
 
 SYNC_ONCE_LOOPS(once, once_call);

@@ -80,6 +80,18 @@ ZIPC_API int zipc_once_call(zipc_once *once, zipc_once_fn fn, void *arg, int64_t
  */
 ZIPC_API bool zipc_once_is_done(const zipc_once *once);
 
+/*
+ * As zipc_once_call(), without a call when it is done: one load. (A handle's first word points at the
+ * word whose highest bit says so; nothing else of a handle is public.) Since 0.1.
+ */
+static inline int zipc_once_ensure(zipc_once *once, zipc_once_fn fn, void *arg, int64_t timeout_ns)
+{
+	const uint64_t *word = *(const uint64_t *const *)(const void *)once;
+	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) >> 63 != 0)
+		return 0;
+	return zipc_once_call(once, fn, arg, timeout_ns);
+}
+
 /* ---- looking -------------------------------------------------------------------------------- */
 
 typedef struct zipc_once_info {

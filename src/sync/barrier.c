@@ -25,7 +25,9 @@
 
 #include <errno.h>
 
-#define CAS_TRIES 64
+#define CAS_TRIES   64
+#define SPINS	    150 /* looks at the control word before the gate is asked to wait */
+#define SPINS_AWAKE 50	/* of them without a pause in between */
 
 struct zipc_barrier {
 	struct zi_object object;
@@ -43,7 +45,7 @@ struct zipc_barrier {
 
 static uint64_t block_size(uint64_t participants)
 {
-	return sizeof(struct zi_barrier) + participants * sizeof(struct zi_named);
+	return sizeof(struct zi_barrier) + participants * sizeof(uint64_t);
 }
 
 static struct zi_barrier *block_of(const struct zi_view *view)
@@ -63,7 +65,7 @@ int zi_barrier_resolve(zipc_segment *segment, const struct zi_view *view)
 	struct zi_barrier *shared = block_of(view);
 	int n = 0;
 	for (uint64_t i = 0; shared != NULL && i < view->capacity; i++) {
-		uint64_t *word = &shared->participants[i].word, w = zi_load_relaxed(word);
+		uint64_t *word = &shared->participants[i], w = zi_load_relaxed(word);
 		int dead = zi_owner_id(w) == 0 ? 0 : zi_owner_dead(segment, w);
 		if (dead < 0)
 			return dead;
@@ -86,7 +88,7 @@ void zi_barrier_verify(zipc_segment *segment, const struct zi_view *view, struct
 		zi_report_add(report, "barrier '%s': its control word %#llx cannot be", view->name,
 			      (unsigned long long)c);
 	for (uint64_t i = 0; i < view->capacity; i++) {
-		uint64_t w = zi_load_relaxed(&shared->participants[i].word);
+		uint64_t w = zi_load_relaxed(&shared->participants[i]);
 		if (w != 0 && zi_owner_thread(w) == 0)
 			zi_report_add(report, "barrier '%s': its participant %#llx cannot be",
 				      view->name, (unsigned long long)w);
@@ -99,7 +101,7 @@ void zi_barrier_thread_ended(zipc_segment *segment, const struct zi_view *view, 
 {
 	struct zi_barrier *shared = block_of(view);
 	for (uint64_t i = 0; shared != NULL && i < view->capacity; i++) {
-		uint64_t *word = &shared->participants[i].word, w = zi_load_relaxed(word);
+		uint64_t *word = &shared->participants[i], w = zi_load_relaxed(word);
 		if ((w & ZI_OWNER_MASK) != zi_owner_make(id, thread))
 			continue;
 		/* CRASH: dead by name, or gone: the same */
@@ -118,7 +120,7 @@ int zi_barrier_holders(zipc_segment *segment, const struct zi_view *view, zi_hol
 	(void)segment;
 	for (uint64_t i = 0; shared != NULL && i < view->capacity && r == 0; i++) {
 		/* relaxed: for people */
-		uint64_t w = zi_load_relaxed(&shared->participants[i].word);
+		uint64_t w = zi_load_relaxed(&shared->participants[i]);
 		uint64_t round = zi_barrier_round(zi_load_relaxed(&shared->control));
 		struct zi_holder holder = {
 			.id = zi_owner_id(w),
@@ -270,7 +272,7 @@ static int count_all(zipc_barrier *barrier, uint64_t round, struct muster *m)
 	for (uint32_t i = 0; i < barrier->participants; i++) {
 		/* BARRIER-R1 seq_cst: after the own word was written; and acquire: what it wrote before
 		 * it arrived. Pairs with BARRIER-W1. */
-		uint64_t w = zi_load_seq_cst(&barrier->shared->participants[i].word);
+		uint64_t w = zi_load_seq_cst(&barrier->shared->participants[i]);
 		int r = count_one(barrier, w, round, m);
 		if (r < 0)
 			return r;
@@ -289,7 +291,7 @@ static bool is_complete(const zipc_barrier *barrier, uint64_t control, const str
 static void release_dropped(zipc_barrier *barrier, uint64_t round)
 {
 	for (uint32_t i = 0; i < barrier->participants; i++) {
-		uint64_t *word = &barrier->shared->participants[i].word;
+		uint64_t *word = &barrier->shared->participants[i];
 		uint64_t w = zi_load_relaxed(word);
 		if ((w & ZI_PART_DROPPED) != 0 && zi_part_has_arrived(w, round))
 			zi_cas_acq_rel(word, &w, UINT64_C(0));
@@ -307,7 +309,7 @@ static bool complete(zipc_barrier *barrier, uint64_t *control)
 	if (!zi_cas_seq_cst(&barrier->shared->control, control, next))
 		return false;
 	release_dropped(barrier, round);
-	zi_gate_wake_all(&barrier->shared->gate);
+	zi_gate_signal_all(barrier->segment, &barrier->shared->gate);
 	return true;
 }
 
@@ -316,7 +318,7 @@ static void break_round(zipc_barrier *barrier, uint64_t *control, uint64_t why)
 {
 	/* CRASH: broken; the others learn it at the end of their slices */
 	if (zi_cas_seq_cst(&barrier->shared->control, control, *control | ZI_BARRIER_BROKEN | why))
-		zi_gate_wake_all(&barrier->shared->gate);
+		zi_gate_signal_all(barrier->segment, &barrier->shared->gate);
 }
 
 /*
@@ -341,7 +343,7 @@ static int judge(zipc_barrier *barrier, uint64_t *control)
 struct request {
 	zipc_barrier *barrier;
 	uint64_t round;
-	int64_t looked_ns; /* at the others, last */
+	int64_t looked_ns; /* at the others, last; 0 = never */
 };
 
 /*
@@ -359,7 +361,8 @@ static int attempt(void *arg, bool *named)
 			return zi_barrier_completed(c) == r->round ? 0 : -EPIPE;
 		if ((c & ZI_BARRIER_BROKEN) != 0)
 			return -EPIPE;
-		int64_t now = zi_now_coarse_ns();
+		/* the first time at once */
+		int64_t now = r->looked_ns == 0 ? 1 : zi_now_coarse_ns();
 		if (now == r->looked_ns)
 			return -EAGAIN;
 		int result = judge(r->barrier, &c);
@@ -369,6 +372,23 @@ static int attempt(void *arg, bool *named)
 			return result;
 	}
 	return -EAGAIN;
+}
+
+/* The others are near, as a rule. True = the round is over, one way or another. */
+static bool spin(const struct request *r)
+{
+	/* relaxed: a private setting */
+	if (r->barrier->segment->spin_ns <= 0)
+		return false;
+	for (int i = 0; i < SPINS; i++) {
+		/* relaxed: attempt() looks again */
+		uint64_t c = zi_load_relaxed(&r->barrier->shared->control);
+		if (zi_barrier_round(c) != r->round || (c & ZI_BARRIER_BROKEN) != 0)
+			return true;
+		if (i >= SPINS_AWAKE)
+			zi_pause();
+	}
+	return false;
 }
 
 /* ---- participants --------------------------------------------------------------------------- */
@@ -386,10 +406,10 @@ static int say(const zipc_barrier *barrier, int code)
 	return code;
 }
 
-static struct zi_named *find_own(zipc_barrier *barrier, uint64_t me)
+static uint64_t *find_own(zipc_barrier *barrier, uint64_t me)
 {
-	return zi_named_find(barrier->shared->participants, barrier->participants, &barrier->hints,
-			     me, ZI_PART_DROPPED);
+	return zi_named_find(barrier->shared->participants, 1, barrier->participants,
+			     &barrier->hints, me, ZI_PART_DROPPED);
 }
 
 int zipc_barrier_join(zipc_barrier *barrier)
@@ -402,7 +422,7 @@ int zipc_barrier_join(zipc_barrier *barrier)
 		return say(barrier, -EEXIST);
 	for (uint32_t i = 0; i < barrier->participants; i++) {
 		uint64_t round = zi_barrier_round(zi_load_seq_cst(&barrier->shared->control));
-		uint64_t *word = &barrier->shared->participants[i].word;
+		uint64_t *word = &barrier->shared->participants[i];
 		uint64_t w = zi_load_relaxed(word);
 		/* CRASH: a dead participant */
 		if (zi_part_is_free(w, round) && zi_cas_seq_cst(word, &w, me)) {
@@ -423,12 +443,12 @@ static int would_be_last(zipc_barrier *barrier, uint64_t control)
 }
 
 /* Writes down that the caller has arrived in this round. */
-static void arrive(struct zi_named *own, uint64_t me, uint64_t round, uint64_t dropped)
+static void arrive(uint64_t *own, uint64_t me, uint64_t round, uint64_t dropped)
 {
 	/* BARRIER-W1 seq_cst: before the others are looked at; and release: what was written before.
 	 * Pairs with BARRIER-R1. CRASH: arrived; if it was the last, the others see it at the end of
 	 * their slices. */
-	zi_store_seq_cst(&own->word, me | zi_part_arrived(round) | dropped);
+	zi_store_seq_cst(own, me | zi_part_arrived(round) | dropped);
 }
 
 /* Its time is over, or it was interrupted: nobody shall wait for it. The outcome of the round. */
@@ -444,9 +464,9 @@ static int give_up(struct request *r, int result)
  * It must not wait after all, as another joined just now: it has not arrived. Whoever saw that it had
  * may be about to complete the round, by CAS of the control word: that has another version now.
  */
-static int withdraw(struct request *r, struct zi_named *own, uint64_t me)
+static int withdraw(struct request *r, uint64_t *own, uint64_t me)
 {
-	zi_store_seq_cst(&own->word, me);
+	zi_store_seq_cst(own, me);
 	uint64_t c = zi_load_seq_cst(&r->barrier->shared->control), next;
 	do {
 		if (zi_barrier_round(c) != r->round)
@@ -463,7 +483,7 @@ static int withdraw(struct request *r, struct zi_named *own, uint64_t me)
 int zipc_barrier_wait(zipc_barrier *barrier, int64_t timeout_ns)
 {
 	uint64_t me = zi_owner_self(barrier->self);
-	struct zi_named *own = find_own(barrier, me);
+	uint64_t *own = find_own(barrier, me);
 	bool named;
 	if (own == NULL)
 		return say(barrier, -EPERM);
@@ -480,26 +500,30 @@ int zipc_barrier_wait(zipc_barrier *barrier, int64_t timeout_ns)
 	int r = attempt(&request, &named);
 	if (r == -EAGAIN && timeout_ns == ZIPC_NOWAIT)
 		return withdraw(&request, own, me);
+	if (r == -EAGAIN && spin(&request))
+		r = attempt(&request, &named);
 	if (r == -EAGAIN)
 		r = zi_gate_wait(barrier->segment, &barrier->shared->gate, timeout_ns, attempt,
 				 &request);
 	if (r < 0 && r != -EPIPE)
 		r = give_up(&request, r);
-	/* release: for whoever has the word next. CRASH: arrived in a round that is over. */
-	zi_store_release(&own->word, me);
+	/* else the word stays as it is until it arrives again: it names the round.
+	 * CRASH: arrived in a round that is over. */
+	if (r < 0)
+		zi_store_release(own, me);
 	return r;
 }
 
 int zipc_barrier_arrive_and_drop(zipc_barrier *barrier)
 {
 	uint64_t me = zi_owner_self(barrier->self);
-	struct zi_named *own = find_own(barrier, me);
+	uint64_t *own = find_own(barrier, me);
 	bool named;
 	if (own == NULL)
 		return say(barrier, -EPERM);
 	uint64_t c = zi_load_seq_cst(&barrier->shared->control);
 	if ((c & ZI_BARRIER_BROKEN) != 0) {
-		zi_store_release(&own->word, UINT64_C(0));
+		zi_store_release(own, UINT64_C(0));
 		return -EPIPE;
 	}
 	struct request request = {barrier, zi_barrier_round(c), 0};
@@ -514,16 +538,17 @@ int zipc_barrier_reset(zipc_barrier *barrier)
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < barrier->participants; i++) {
-		uint64_t *word = &barrier->shared->participants[i].word;
+		uint64_t *word = &barrier->shared->participants[i];
 		uint64_t w = zi_load_relaxed(word);
 		int over = (w & ZI_PART_DROPPED) != 0 ? 1
 			   : w == 0		      ? 0
 						      : zi_owner_dead(barrier->segment, w);
 		if (over < 0)
 			return over;
-		/* CRASH: some are gone; the barrier is as broken as before */
-		if (over == 1)
-			zi_cas_acq_rel(word, &w, UINT64_C(0));
+		/* what names an old round must not be taken for a new one when the count comes round.
+		 * CRASH: some are gone; the barrier is as broken as before */
+		if (over == 1 || (w & ZI_PART_ARRIVED) != 0)
+			zi_cas_acq_rel(word, &w, over == 1 ? UINT64_C(0) : w & ZI_OWNER_MASK);
 	}
 	uint64_t c = zi_load_seq_cst(&barrier->shared->control), next;
 	do {
@@ -550,7 +575,7 @@ int zipc_barrier_get_info(zipc_barrier *barrier, zipc_barrier_info *out_info)
 	};
 	for (uint32_t i = 0; i < barrier->participants; i++) {
 		/* relaxed: for people */
-		uint64_t w = zi_load_relaxed(&barrier->shared->participants[i].word);
+		uint64_t w = zi_load_relaxed(&barrier->shared->participants[i]);
 		info.joined += !zi_part_is_free(w, round);
 		info.arrived += zi_part_has_arrived(w, round);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The barrier's part of the format. The block is struct zi_barrier, then as many participants as the
- * entry's capacity.
+ * entry's capacity, close together: what all of them look at is one cache line if they are few, and
+ * comes with the word that is written last.
  *
  * Control word: round 24 | last round that was completed 24 << 24 | version 12 << 48 | flags 4 << 60.
  * At birth round 1, all else 0. A participant that arrived in round r, and sees another round now, was let through if
@@ -23,11 +24,11 @@
 struct zi_barrier {
 	uint64_t control;
 	uint32_t gate; /* who has arrived sleeps here */
-	uint8_t pad[128 - 12];
-	struct zi_named participants[];
+	uint32_t pad;
+	uint64_t participants[];
 };
 
-static_assert(sizeof(struct zi_barrier) == 128, "format");
+static_assert(sizeof(struct zi_barrier) == 16, "format");
 
 #define ZI_BARRIER_ROUND_MASK	UINT64_C(0xffffff)
 #define ZI_BARRIER_VERSION	(UINT64_C(1) << 48) /* other after somebody has not arrived after all */

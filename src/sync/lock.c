@@ -5,8 +5,9 @@
 
 #include <errno.h>
 
-#define SPINS	  100 /* looks at a held word before the gate is asked to wait */
-#define CAS_TRIES 64
+#define SPINS	    128 /* pauses before the gate is asked to wait */
+#define SPIN_PAUSES 16	/* of them between two looks, at most */
+#define CAS_TRIES   64
 
 struct request {
 	zipc_segment *segment;
@@ -53,17 +54,23 @@ static int attempt(void *arg, bool *named)
 	return -EAGAIN; /* it changes hands all the time */
 }
 
-/* Others hold it for moments only, as a rule. */
+/*
+ * Others hold it for moments only, as a rule. Each look takes the line away from the holder, who wants
+ * it once more to give it back, so the looks come less and less often.
+ */
 static bool spin(const struct request *r)
 {
 	/* relaxed: a private setting */
 	if (r->segment->spin_ns <= 0)
 		return false;
-	for (int i = 0; i < SPINS; i++) {
-		zi_pause();
+	for (int pauses = 1, sum = 0; sum < SPINS; sum += pauses) {
+		for (int i = 0; i < pauses; i++)
+			zi_pause();
 		/* relaxed: the CAS decides */
 		if (zi_load_relaxed(&r->lock->word) == 0 && zi_lock_take_free(r->lock, r->me))
 			return true;
+		if (pauses < SPIN_PAUSES)
+			pauses *= 2;
 	}
 	return false;
 }

@@ -17,6 +17,9 @@
 
 #define CAS_TRIES 64
 
+static_assert(offsetof(struct zi_object, word) == 0, "ABI");
+static_assert(ZI_ONCE_DONE == UINT64_C(1) << 63, "ABI");
+
 struct zipc_once {
 	struct zi_object object;
 
@@ -103,6 +106,7 @@ static int bind(void *handle)
 	zipc_once *once = handle;
 	once->shared = zi_sync_block(&once->object.view, sizeof *once->shared);
 	once->segment = once->object.segment;
+	once->object.word = &once->shared->word;
 	return once->shared == NULL ? zi_sync_too_small(&once->object.view, "once") : 0;
 }
 
@@ -225,7 +229,7 @@ static int run(struct request *r, zipc_once_fn fn, void *arg)
 	 * the end of their slices. */
 	zi_store_release(&shared->word,
 			 ZI_ONCE_DONE | zi_once_word(zi_once_attempts(r->claimed), 0));
-	zi_gate_wake_all(&shared->gate);
+	zi_gate_signal_all(r->once->segment, &shared->gate);
 	return 1;
 }
 

@@ -69,20 +69,21 @@ static inline uint32_t *zi_named_hint(struct zi_named_hints *hints, uint64_t me)
 	return &hints->last[zi_owner_thread(me) % ZI_NAMED_HINTS];
 }
 
-/* The first of `count` that has this name and none of the bits in `without`, the likely one first; or
- * NULL. */
-static inline struct zi_named *zi_named_find(struct zi_named *named, uint32_t count,
-					     struct zi_named_hints *hints, uint64_t me,
-					     uint64_t without)
+/* Of `count` words, each `stride` words behind the one before, the first that has this name and none of
+ * the bits in `without`, the likely one first; or NULL. */
+static inline uint64_t *zi_named_find(uint64_t *words, uint32_t stride, uint32_t count,
+				      struct zi_named_hints *hints, uint64_t me, uint64_t without)
 {
 	uint32_t *hint = zi_named_hint(hints, me), at = zi_load_relaxed(hint);
 	/* relaxed: our own store, or not ours */
-	if (at < count && (zi_load_relaxed(&named[at].word) & (ZI_OWNER_MASK | without)) == me)
-		return &named[at];
+	if (at < count &&
+	    (zi_load_relaxed(&words[(size_t)at * stride]) & (ZI_OWNER_MASK | without)) == me)
+		return &words[(size_t)at * stride];
 	for (uint32_t i = 0; i < count; i++) {
-		if ((zi_load_relaxed(&named[i].word) & (ZI_OWNER_MASK | without)) == me) {
+		uint64_t *word = &words[(size_t)i * stride];
+		if ((zi_load_relaxed(word) & (ZI_OWNER_MASK | without)) == me) {
 			zi_store_relaxed(hint, i);
-			return &named[i];
+			return word;
 		}
 	}
 	return NULL;

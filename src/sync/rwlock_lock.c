@@ -87,9 +87,11 @@ static int got(uint64_t writer)
 
 static struct zi_named *find_own(zipc_rwlock *rwlock, uint64_t me)
 {
-	return zi_named_find(rwlock->shared->readers,
-			     zi_rwlock_used(rwlock->shared, rwlock->max_holders), &rwlock->hints,
-			     me, 0);
+	struct zi_named *readers = rwlock->shared->readers;
+	uint32_t used = zi_rwlock_used(rwlock->shared, rwlock->max_holders);
+	return (struct zi_named *)(void *)zi_named_find(&readers->word,
+							sizeof *readers / sizeof readers->word,
+							used, &rwlock->hints, me, 0);
 }
 
 /* The reader word that this thread used last, perhaps. */

@@ -521,7 +521,8 @@ static int wait_for_permits(struct request *request, int64_t timeout_ns)
 			    request);
 }
 
-int zipc_semaphore_acquire(zipc_semaphore *semaphore, uint32_t n, int64_t timeout_ns)
+static __attribute__((noinline)) int acquire_slowly(zipc_semaphore *semaphore, uint32_t n,
+						    int64_t timeout_ns)
 {
 	bool named = false;
 	int me = zi_structure_enter(&semaphore->object);
@@ -535,6 +536,27 @@ int zipc_semaphore_acquire(zipc_semaphore *semaphore, uint32_t n, int64_t timeou
 	if (r != -EAGAIN || timeout_ns == ZIPC_NOWAIT)
 		return r;
 	return wait_for_permits(&request, timeout_ns);
+}
+
+static __attribute__((noinline, cold)) int wake_next(zipc_semaphore *semaphore)
+{
+	wake_sleepers(semaphore);
+	return 0;
+}
+
+int zipc_semaphore_acquire(zipc_semaphore *semaphore, uint32_t n, int64_t timeout_ns)
+{
+	struct zi_semaphore *shared = semaphore->shared;
+	if (zi_likely(!semaphore->owned && n != 0 &&
+		      zi_self_id(semaphore->segment) == semaphore->object.id)) {
+		uint32_t seen = zi_load_relaxed(&shared->value);
+		/* SEMAPHORE-R1, as in acquire_number() */
+		if (zi_likely(seen >= n && zi_cas_acq_rel(&shared->value, &seen, seen - n)))
+			return zi_unlikely(seen > n && zi_gate_occupied(&shared->gate))
+				       ? wake_next(semaphore)
+				       : 0;
+	}
+	return acquire_slowly(semaphore, n, timeout_ns);
 }
 
 int zipc_semaphore_release(zipc_semaphore *semaphore, uint32_t n)

@@ -87,4 +87,12 @@ static inline void zi_gate_signal(const zipc_segment *segment, uint32_t *gate)
 		zi_gate_wake_one(gate);
 }
 
+/* The same, for what all waiters may want. */
+static inline void zi_gate_signal_all(const zipc_segment *segment, uint32_t *gate)
+{
+	zi_gate_order(segment->self);
+	if (zi_unlikely(zi_gate_occupied(gate)))
+		zi_gate_wake_all(gate);
+}
+
 #endif

@@ -58,7 +58,7 @@ static int call(void *arg)
 static int call_now(void *arg)
 {
 	struct job *job = arg;
-	return zipc_once_call(job->once, do_it, job, ZIPC_NOWAIT);
+	return zipc_once_ensure(job->once, do_it, job, ZIPC_NOWAIT);
 }
 
 static void test_once(void **state)
@@ -214,6 +214,7 @@ static void test_read_only(void **state)
 	assert_int_equal(zipc_once_call(seen, do_nothing, NULL, ZIPC_NOWAIT), -EROFS);
 	assert_int_equal(zipc_once_call(once, do_nothing, NULL, ZIPC_NOWAIT), 1);
 	assert_ok(zipc_once_call(seen, do_nothing, NULL, ZIPC_NOWAIT));
+	assert_ok(zipc_once_ensure(seen, NULL, NULL, ZIPC_NOWAIT));
 	zipc_once_close(seen);
 	zipc_segment_close(looker);
 	zipc_once_close(once);
