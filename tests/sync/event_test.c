@@ -75,7 +75,7 @@ static void test_manual(void **state)
 
 static void test_auto(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	zipc_event *event = make(segment, ZIPC_EVENT_AUTO);
 	struct errand errands[THREADS];
 	(void)state;
@@ -104,7 +104,7 @@ static void test_auto(void **state)
 
 static void pulse_lets_through(uint32_t flags)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	zipc_event *event = make(segment, flags);
 	struct errand errands[THREADS], late;
 	assert_ok(zipc_event_pulse(event)); /* nobody waits: it does not stick */
@@ -158,7 +158,7 @@ static int pass(void *arg)
 
 static void test_turnstile(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	struct turnstile t = {.event = make(segment, ZIPC_EVENT_AUTO)};
 	struct errand errands[THREADS];
 	(void)state;

@@ -142,7 +142,7 @@ static void put(struct room *room, uint64_t n, bool all)
 
 static void test_notify(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	struct room room = {.monitor = make(segment)};
 	struct errand errands[THREADS];
 	(void)state;
@@ -203,7 +203,7 @@ static int consume(void *arg)
 
 static void test_bounded_buffer(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	struct room room = {.monitor = make(segment)};
 	struct errand errands[4];
 	(void)state;
