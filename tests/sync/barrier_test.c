@@ -127,7 +127,7 @@ static void test_rounds(void **state)
 	assert_int_equal(info_of(p.barrier).joined, 0);
 	assert_sound(segment);
 	zipc_barrier_close(p.barrier);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_first_round(void **state)

@@ -99,7 +99,7 @@ static void test_auto(void **state)
 	end_waiters(errands);
 	assert_int_equal(wait_now(event), -EAGAIN);
 	zipc_event_close(event);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void pulse_lets_through(uint32_t flags)
@@ -121,7 +121,7 @@ static void pulse_lets_through(uint32_t flags)
 	assert_ok(zipc_event_pulse(event));
 	assert_false(zipc_event_is_set(event));
 	zipc_event_close(event);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_pulse(void **state)
@@ -168,7 +168,7 @@ static void test_turnstile(void **state)
 	end_waiters(errands);
 	assert_int_equal(t.inside[0], THREADS * ROUNDS);
 	zipc_event_close(t.event);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_read_only_and_interrupted(void **state)

@@ -74,7 +74,7 @@ static void test_waiting(void **state)
 		assert_ok(errand_end(&arrivers[i]));
 	}
 	zipc_latch_close(latch);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 /* What was written before counting down is seen after the waiting. */

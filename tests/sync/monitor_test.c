@@ -161,7 +161,7 @@ static void test_notify(void **state)
 	assert_int_equal(room.through, THREADS);
 	assert_sound(segment);
 	zipc_monitor_close(room.monitor);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 /* ---- producers and consumers ----------------------------------------------------------------- */
@@ -214,7 +214,7 @@ static void test_bounded_buffer(void **state)
 	assert_int_equal(room.items, 0);
 	assert_int_equal(room.taken, 2 * ROUNDS);
 	zipc_monitor_close(room.monitor);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 /* ---- deaths --------------------------------------------------------------------------------- */

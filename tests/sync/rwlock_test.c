@@ -213,7 +213,7 @@ static void test_readers_first(void **state)
 		assert_ok(errand_end(&reader));
 	}
 	zipc_rwlock_close(rwlock);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_interrupted(void **state)

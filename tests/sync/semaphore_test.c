@@ -186,7 +186,7 @@ static void several_waiters(uint32_t flags)
 	zipc_semaphore_close(theirs);
 	zipc_segment_close(other);
 	zipc_semaphore_close(s);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_several_waiters(void **state)
