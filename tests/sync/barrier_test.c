@@ -114,7 +114,7 @@ static int march(void *arg)
 
 static void test_rounds(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	struct parade p = {.barrier = make(segment, THREADS, 0)};
 	struct errand errands[THREADS];
 	(void)state;
@@ -127,7 +127,7 @@ static void test_rounds(void **state)
 	assert_int_equal(info_of(p.barrier).joined, 0);
 	assert_sound(segment);
 	zipc_barrier_close(p.barrier);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_first_round(void **state)
@@ -296,7 +296,7 @@ static int race_along(void *arg)
 	struct race *race = arg;
 	uint64_t seed = 77 + __atomic_fetch_add(&race->turn, 1u, __ATOMIC_SEQ_CST);
 	int r = zipc_barrier_join(race->barrier);
-	for (int i = 0; i < ROUNDS / 4 && r == 0; i++) {
+	for (int i = 0; i < ROUNDS && r == 0; i++) {
 		for (volatile uint32_t spin = random_below(&seed, 20000); spin > 0; spin--)
 			;
 		int code = zipc_barrier_wait(race->barrier, 1 + random_below(&seed, 100000));

@@ -75,7 +75,7 @@ static void test_manual(void **state)
 
 static void test_auto(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	zipc_event *event = make(segment, ZIPC_EVENT_AUTO);
 	struct errand errands[THREADS];
 	(void)state;
@@ -99,12 +99,12 @@ static void test_auto(void **state)
 	end_waiters(errands);
 	assert_int_equal(wait_now(event), -EAGAIN);
 	zipc_event_close(event);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void pulse_lets_through(uint32_t flags)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	zipc_event *event = make(segment, flags);
 	struct errand errands[THREADS], late;
 	assert_ok(zipc_event_pulse(event)); /* nobody waits: it does not stick */
@@ -121,7 +121,7 @@ static void pulse_lets_through(uint32_t flags)
 	assert_ok(zipc_event_pulse(event));
 	assert_false(zipc_event_is_set(event));
 	zipc_event_close(event);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_pulse(void **state)
@@ -158,7 +158,7 @@ static int pass(void *arg)
 
 static void test_turnstile(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	struct turnstile t = {.event = make(segment, ZIPC_EVENT_AUTO)};
 	struct errand errands[THREADS];
 	(void)state;
@@ -168,7 +168,7 @@ static void test_turnstile(void **state)
 	end_waiters(errands);
 	assert_int_equal(t.inside[0], THREADS * ROUNDS);
 	zipc_event_close(t.event);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_read_only_and_interrupted(void **state)

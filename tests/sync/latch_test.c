@@ -54,7 +54,7 @@ static void test_counting(void **state)
 
 static void test_waiting(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	zipc_latch *latch = make(segment, THREADS + 1);
 	struct errand waiters[THREADS], arrivers[THREADS];
 	(void)state;
@@ -74,7 +74,7 @@ static void test_waiting(void **state)
 		assert_ok(errand_end(&arrivers[i]));
 	}
 	zipc_latch_close(latch);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 /* What was written before counting down is seen after the waiting. */

@@ -142,7 +142,7 @@ static void put(struct room *room, uint64_t n, bool all)
 
 static void test_notify(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	struct room room = {.monitor = make(segment)};
 	struct errand errands[THREADS];
 	(void)state;
@@ -161,7 +161,7 @@ static void test_notify(void **state)
 	assert_int_equal(room.through, THREADS);
 	assert_sound(segment);
 	zipc_monitor_close(room.monitor);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 /* ---- producers and consumers ----------------------------------------------------------------- */
@@ -203,7 +203,7 @@ static int consume(void *arg)
 
 static void test_bounded_buffer(void **state)
 {
-	zipc_segment *segment = rig_make(256 * KIB);
+	zipc_segment *segment = rig_make_patient();
 	struct room room = {.monitor = make(segment)};
 	struct errand errands[4];
 	(void)state;
@@ -214,7 +214,7 @@ static void test_bounded_buffer(void **state)
 	assert_int_equal(room.items, 0);
 	assert_int_equal(room.taken, 2 * ROUNDS);
 	zipc_monitor_close(room.monitor);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 /* ---- deaths --------------------------------------------------------------------------------- */

@@ -10,6 +10,27 @@
 #define MS INT64_C(1000000)
 #define S  INT64_C(1000000000)
 
+/*
+ * A segment whose sleepers do not look again by themselves for a minute, unless they wait for one whom
+ * they know: a lost wake-up is not made good before the watchdog comes. Waiters have more time than
+ * that. To be closed by rig_close_patient().
+ */
+static inline zipc_segment *rig_make_patient(void)
+{
+	zipc_segment_options options = rig_options(ZIPC_BACKING_MEMFD, 256 * KIB);
+	zipc_segment *segment = NULL;
+	options.slice_min_ms = options.slice_max_ms = 60000;
+	watchdog(15, "a test that loses no wake-up");
+	assert_ok(zipc_segment_create(unique_name("patient"), &options, &segment));
+	return segment;
+}
+
+static inline void rig_close_patient(zipc_segment *segment)
+{
+	watchdog(0, "");
+	zipc_segment_close(segment);
+}
+
 /* One call in a thread of its own. */
 struct errand {
 	pthread_t thread;

@@ -46,6 +46,13 @@ static int read_long(void *rwlock)
 	return r < 0 ? r : zipc_rwlock_read_unlock(rwlock);
 }
 
+static int read_and_wait(void *rwlock)
+{
+	int r = zipc_rwlock_read_lock(rwlock, 20 * S);
+	nap_us(2000);
+	return r < 0 ? r : zipc_rwlock_read_unlock(rwlock);
+}
+
 static int write_long(void *rwlock)
 {
 	int r = zipc_rwlock_write_lock(rwlock, 20 * S);
@@ -188,6 +195,25 @@ static void test_waiting(void **state)
 	zipc_segment_close(other);
 	zipc_rwlock_close(rwlock);
 	zipc_segment_close(segment);
+}
+
+/* A reader that sleeps is inside, by name, before the writer that leaves could be back. */
+static void test_readers_first(void **state)
+{
+	zipc_segment *segment = rig_make_patient();
+	zipc_rwlock *rwlock = make(segment, 0);
+	struct errand reader;
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_ok(zipc_rwlock_write_lock(rwlock, 20 * S));
+		errand_start(&reader, read_and_wait, rwlock);
+		let_it_sleep();
+		assert_ok(zipc_rwlock_write_unlock(rwlock));
+		assert_int_equal(zipc_rwlock_write_lock(rwlock, ZIPC_NOWAIT), -EAGAIN);
+		assert_ok(errand_end(&reader));
+	}
+	zipc_rwlock_close(rwlock);
+	rig_close_patient(segment);
 }
 
 static void test_interrupted(void **state)
@@ -404,11 +430,12 @@ static void test_nobody_starves(void **state)
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),	    cmocka_unit_test(test_holding),
-		cmocka_unit_test(test_max_holders), cmocka_unit_test(test_waiting),
-		cmocka_unit_test(test_interrupted), cmocka_unit_test(test_dead_writer),
-		cmocka_unit_test(test_threads_end), cmocka_unit_test(test_dead_reader),
-		cmocka_unit_test(test_exclusion),   cmocka_unit_test(test_nobody_starves),
+		cmocka_unit_test(test_names),	       cmocka_unit_test(test_holding),
+		cmocka_unit_test(test_max_holders),    cmocka_unit_test(test_waiting),
+		cmocka_unit_test(test_readers_first),  cmocka_unit_test(test_interrupted),
+		cmocka_unit_test(test_dead_writer),    cmocka_unit_test(test_threads_end),
+		cmocka_unit_test(test_dead_reader),    cmocka_unit_test(test_exclusion),
+		cmocka_unit_test(test_nobody_starves),
 	};
 	return PEER_RUN("rwlock", tests);
 }

@@ -156,7 +156,7 @@ static void test_dead(void **state)
 /* One release for several waiters: each of those served wakes the next. */
 static void several_waiters(uint32_t flags)
 {
-	zipc_segment *segment = rig_make(256 * KIB), *other = rig_again(segment, 0);
+	zipc_segment *segment = rig_make_patient(), *other = rig_again(segment, 0);
 	zipc_semaphore *s = make(segment, flags == OWNED ? THREADS : 0, THREADS, flags);
 	zipc_semaphore *theirs = open_in(other);
 	struct errand waiters[THREADS];
@@ -186,7 +186,7 @@ static void several_waiters(uint32_t flags)
 	zipc_semaphore_close(theirs);
 	zipc_segment_close(other);
 	zipc_semaphore_close(s);
-	zipc_segment_close(segment);
+	rig_close_patient(segment);
 }
 
 static void test_several_waiters(void **state)
