@@ -10,7 +10,8 @@
 
 /* What every open structure's handle begins with. */
 struct zi_object {
-	const uint64_t *word; /* public: where a header's inline functions look, if the type has any */
+	const uint64_t
+		*word; /* public: where a header's inline functions look, if the type has any */
 	uint32_t id; /* the peer id for which this handle is good; anything else: zi_object_enter */
 	uint32_t stale;
 	zipc_segment *segment;
