@@ -55,10 +55,9 @@ void zi_monitor_thread_ended(zipc_segment *segment, const struct zi_view *view, 
 			     uint32_t thread)
 {
 	struct zi_monitor *shared = zi_sync_block(view, sizeof *shared);
-	if (shared == NULL)
-		return;
-	zi_lock_thread_ended(segment, &shared->lock, zi_owner_make(id, thread));
-	zi_gate_signal(segment, &shared->gate);
+	if (shared != NULL &&
+	    zi_lock_thread_ended(segment, &shared->lock, zi_owner_make(id, thread)))
+		zi_gate_signal(segment, &shared->gate);
 }
 
 /* ---- lifecycle ------------------------------------------------------------------------------ */
