@@ -8,7 +8,7 @@
  *   -EAGAIN           nothing there now (empty, full, or another's unfinished claim is in front)
  *   -ETIMEDOUT        the deadline passed
  *   -ECANCELED        zipc_interrupt() was called on this attachment
- *   -EPIPE            the structure was shut down
+ *   -EPIPE            the structure was shut down, the barrier is broken
  *   -EEXIST -ENOENT   the name is taken, the name does not exist
  *   -EPROTOTYPE       the name exists with another type, element size, alignment or schema
  *   -EPROTONOSUPPORT  the segment is of a format that this library does not speak
@@ -16,11 +16,16 @@
  *   -ENOSPC           no room: segment at its maximum, file system full, all peer slots taken
  *   -EBUSY            a role (single producer, single consumer) is held by another living process
  *   -ESTALE           the ticket or handle names something that is no longer there
- *   -EOWNERDEAD       the previous owner died while it held this
+ *   -EOWNERDEAD       the previous owner died while it held this; locks: the caller holds it now
+ *   -ENOTRECOVERABLE  a lock that was given back after that without being made consistent
+ *   -EPERM            the caller does not hold what it wants to give back, or has not joined
+ *   -EOVERFLOW        there would be more than the maximum
+ *   -ERANGE           an index, or an amount, beyond what there is
  *   -EINVAL           a parameter that no state of the segment could make right
  *   -E2BIG            an options struct carries settings that this version does not know
  *   -EROFS            a writing call on a read-only attachment
- *   -EDEADLK          a call from within itself (signal handler inside the heap or the directory)
+ *   -EDEADLK          a call from within itself (signal handler inside the heap or the directory),
+ *                     or for a lock that this thread holds already
  *   -EBADF            the descriptors of this attachment were closed under it and cannot be
  * reopened
  *

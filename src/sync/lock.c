@@ -180,15 +180,16 @@ int zi_lock_resolve(zipc_segment *segment, struct zi_lock *lock)
 	return 1;
 }
 
-void zi_lock_thread_ended(zipc_segment *segment, struct zi_lock *lock, uint64_t owner)
+bool zi_lock_thread_ended(zipc_segment *segment, struct zi_lock *lock, uint64_t owner)
 {
 	/* relaxed: a store of the thread that is just ending, which is this one, or not ours */
 	if ((zi_load_relaxed(&lock->word) & ZI_OWNER_MASK) != owner)
-		return;
+		return false;
 	/* LOCK-W1 release, as in zi_lock_give_plain(). CRASH: named until the process ends, which is
 	 * now. */
 	zi_store_release(&lock->word, ZI_LOCK_SUSPECT);
 	zi_gate_signal(segment, &lock->gate);
+	return true;
 }
 
 int zi_lock_holder(const struct zi_lock *lock, zi_holder_fn fn, void *arg)

@@ -83,8 +83,8 @@ int zi_lock_say(int code, const char *what, const char *name);
 /* The word without the dead: 1 when there was one, 0, or -EBADF. */
 int zi_lock_resolve(zipc_segment *segment, struct zi_lock *lock);
 
-/* That thread of this process has ended. */
-void zi_lock_thread_ended(zipc_segment *segment, struct zi_lock *lock, uint64_t owner);
+/* That thread of this process has ended: did it hold the lock? */
+bool zi_lock_thread_ended(zipc_segment *segment, struct zi_lock *lock, uint64_t owner);
 
 /* Names its holder, if there is one; returns what fn says. */
 int zi_lock_holder(const struct zi_lock *lock, zi_holder_fn fn, void *arg);

@@ -55,10 +55,9 @@ void zi_monitor_thread_ended(zipc_segment *segment, const struct zi_view *view, 
 			     uint32_t thread)
 {
 	struct zi_monitor *shared = zi_sync_block(view, sizeof *shared);
-	if (shared == NULL)
-		return;
-	zi_lock_thread_ended(segment, &shared->lock, zi_owner_make(id, thread));
-	zi_gate_signal(segment, &shared->gate);
+	if (shared != NULL &&
+	    zi_lock_thread_ended(segment, &shared->lock, zi_owner_make(id, thread)))
+		zi_gate_signal(segment, &shared->gate);
 }
 
 int zi_monitor_holders(zipc_segment *segment, const struct zi_view *view, zi_holder_fn fn,
@@ -198,25 +197,25 @@ struct request {
 	uint64_t notified; /* when it was inside */
 };
 
-/* Has the one inside died? Then it will notify nobody: the waiter enters, and is told. */
-static int left_by_the_dead(const zipc_monitor *monitor, bool *named)
+/* Has the one inside died? Then it will notify nobody: the waiter enters, and is told. The one inside
+ * is not whom it waits for, so it does not look more often because of that. */
+static int left_by_the_dead(const zipc_monitor *monitor)
 {
 	/* relaxed: whoever enters looks again */
 	uint64_t w = zi_load_relaxed(&monitor->shared->lock.word);
 	if (zi_owner_id(w) == 0)
 		return w != 0;
-	int dead = zi_owner_dead(monitor->segment, w);
-	*named = dead == 0;
-	return dead;
+	return zi_owner_dead(monitor->segment, w);
 }
 
 static int attempt(void *arg, bool *named)
 {
 	const struct request *r = arg;
+	(void)named;
 	/* relaxed: what was done before is ordered by the lock, which is taken next */
 	if (zi_load_relaxed(&r->monitor->shared->notified) != r->notified)
 		return 0;
-	int dead = left_by_the_dead(r->monitor, named);
+	int dead = left_by_the_dead(r->monitor);
 	return dead < 0 ? dead : dead == 1 ? 0 : -EAGAIN;
 }
 

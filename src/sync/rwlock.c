@@ -92,6 +92,7 @@ void zi_rwlock_thread_ended(zipc_segment *segment, const struct zi_view *view, u
 {
 	struct zi_rwlock *shared = block_of(view);
 	uint64_t owner = zi_owner_make(id, thread), w;
+	bool had = false;
 	if (shared == NULL)
 		return;
 	for (uint64_t i = 0; i < view->capacity; i++) {
@@ -99,11 +100,16 @@ void zi_rwlock_thread_ended(zipc_segment *segment, const struct zi_view *view, u
 		w = zi_load_relaxed(word);
 		while ((w & ZI_OWNER_MASK) == owner && !zi_cas_acq_rel(word, &w, UINT64_C(0)))
 			;
+		had = had || ((w & ZI_OWNER_MASK) == owner && (w & ZI_READER_BUSY) != 0);
 	}
 	w = zi_load_relaxed(&shared->writer);
-	if ((w & ZI_OWNER_MASK) == owner)
+	if ((w & ZI_OWNER_MASK) == owner) {
 		/* RWLOCK-W3 release, as when a writer leaves */
 		zi_store_release(&shared->writer, zi_writer_without_owner(w));
+		had = true;
+	}
+	if (!had)
+		return;
 	zi_rwlock_wake_all(segment, shared);
 	zi_gate_signal(segment, &shared->drain_gate);
 }

@@ -267,7 +267,7 @@ static inline void wake(zipc_semaphore *semaphore)
 
 /* ---- counting ------------------------------------------------------------------------------- */
 
-static int acquire_number(zipc_semaphore *semaphore, uint32_t n)
+static inline int acquire_number(zipc_semaphore *semaphore, uint32_t n)
 {
 	uint32_t *value = &semaphore->shared->value;
 	/* relaxed: the CAS decides */
@@ -285,15 +285,20 @@ static int acquire_number(zipc_semaphore *semaphore, uint32_t n)
 	return 0;
 }
 
-static int release_number(zipc_semaphore *semaphore, uint32_t n)
+static __attribute__((noinline, cold)) int too_many(const zipc_semaphore *semaphore, uint32_t seen,
+						    uint32_t n)
+{
+	return zi_fail(-EOVERFLOW, "semaphore '%s': %u permits and %u more; at most %u",
+		       semaphore->object.view.name, seen, n, semaphore->maximum);
+}
+
+static inline int release_number(zipc_semaphore *semaphore, uint32_t n)
 {
 	uint32_t *value = &semaphore->shared->value;
 	uint32_t seen = zi_load_relaxed(value);
 	do {
-		if (seen > semaphore->maximum || n > semaphore->maximum - seen)
-			return zi_fail(-EOVERFLOW,
-				       "semaphore '%s': %u permits and %u more; at most %u",
-				       semaphore->object.view.name, seen, n, semaphore->maximum);
+		if (zi_unlikely(seen > semaphore->maximum || n > semaphore->maximum - seen))
+			return too_many(semaphore, seen, n);
 		/* SEMAPHORE-W1 release: what was written before. Pairs with SEMAPHORE-R1.
 		 * CRASH: they are there; a sleeper looks again at the end of its slice. */
 	} while (!zi_cas_acq_rel(value, &seen, seen + n));
@@ -538,28 +543,21 @@ static __attribute__((noinline)) int acquire_slowly(zipc_semaphore *semaphore, u
 	return wait_for_permits(&request, timeout_ns);
 }
 
-static __attribute__((noinline, cold)) int wake_next(zipc_semaphore *semaphore)
+/* Is this a counting one that may be changed without further ado? */
+static inline bool is_plain(const zipc_semaphore *semaphore)
 {
-	wake_sleepers(semaphore);
-	return 0;
+	return zi_self_id(semaphore->segment) == semaphore->object.id && !semaphore->owned;
 }
 
 int zipc_semaphore_acquire(zipc_semaphore *semaphore, uint32_t n, int64_t timeout_ns)
 {
-	struct zi_semaphore *shared = semaphore->shared;
-	if (zi_likely(!semaphore->owned && n != 0 &&
-		      zi_self_id(semaphore->segment) == semaphore->object.id)) {
-		uint32_t seen = zi_load_relaxed(&shared->value);
-		/* SEMAPHORE-R1, as in acquire_number() */
-		if (zi_likely(seen >= n && zi_cas_acq_rel(&shared->value, &seen, seen - n)))
-			return zi_unlikely(seen > n && zi_gate_occupied(&shared->gate))
-				       ? wake_next(semaphore)
-				       : 0;
-	}
+	bool usual = is_plain(semaphore) && n != 0;
+	if (zi_likely(usual) && zi_likely(acquire_number(semaphore, n) == 0))
+		return 0;
 	return acquire_slowly(semaphore, n, timeout_ns);
 }
 
-int zipc_semaphore_release(zipc_semaphore *semaphore, uint32_t n)
+static __attribute__((noinline)) int release_slowly(zipc_semaphore *semaphore, uint32_t n)
 {
 	int me = zi_structure_enter(&semaphore->object);
 	if (zi_unlikely(me < 0))
@@ -569,6 +567,13 @@ int zipc_semaphore_release(zipc_semaphore *semaphore, uint32_t n)
 			       semaphore->object.view.name);
 	return semaphore->owned ? release_owned(semaphore, (uint32_t)me, n)
 				: release_number(semaphore, n);
+}
+
+int zipc_semaphore_release(zipc_semaphore *semaphore, uint32_t n)
+{
+	if (zi_likely(is_plain(semaphore) && n != 0))
+		return release_number(semaphore, n);
+	return release_slowly(semaphore, n);
 }
 
 /* ---- looking -------------------------------------------------------------------------------- */
