@@ -34,6 +34,7 @@ struct zipc_semaphore {
 
 	/* constant after open */
 	_Alignas(128) struct zi_semaphore *shared;
+	const struct zi_self *self;
 	zipc_segment *segment;
 	uint32_t maximum;
 	bool owned;
@@ -142,6 +143,7 @@ static int bind(void *handle)
 		return zi_sync_too_small(view, "semaphore");
 	semaphore->shared = (struct zi_semaphore *)(void *)view->memory;
 	semaphore->segment = semaphore->object.segment;
+	semaphore->self = semaphore->segment->self;
 	semaphore->maximum = (uint32_t)view->capacity;
 	semaphore->owned = (view->flags & ZIPC_SEMAPHORE_OWNED) != 0;
 	return 0;
@@ -260,7 +262,7 @@ static __attribute__((noinline, cold)) void wake_sleepers(zipc_semaphore *semaph
 /* After permits came, or were seen to be left. */
 static inline void wake(zipc_semaphore *semaphore)
 {
-	zi_gate_order(semaphore->segment->self);
+	zi_gate_order(semaphore->self);
 	if (zi_unlikely(zi_gate_occupied(&semaphore->shared->gate)))
 		wake_sleepers(semaphore);
 }
@@ -546,7 +548,7 @@ static __attribute__((noinline)) int acquire_slowly(zipc_semaphore *semaphore, u
 /* Is this a counting one that may be changed without further ado? */
 static inline bool is_plain(const zipc_semaphore *semaphore)
 {
-	return zi_self_id(semaphore->segment) == semaphore->object.id && !semaphore->owned;
+	return zi_load_relaxed(&semaphore->self->id) == semaphore->object.id && !semaphore->owned;
 }
 
 int zipc_semaphore_acquire(zipc_semaphore *semaphore, uint32_t n, int64_t timeout_ns)
