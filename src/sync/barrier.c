@@ -219,14 +219,13 @@ int zipc_barrier_open(zipc_segment *segment, const char *name, const zipc_barrie
 int zipc_barrier_open_or_create(zipc_segment *segment, const char *name, uint32_t participants,
 				const zipc_barrier_options *options, zipc_barrier **out_barrier)
 {
-	struct zi_spec wanted, spec;
+	struct zi_spec spec;
 	void *handle;
-	int r = load_spec(name, options, &wanted);
-	spec = wanted;
+	int r = load_spec(name, options, &spec);
 	if (r == 0)
 		r = complete_spec(&spec, participants);
 	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, wanted, spec, participants, &handle);
+		r = zi_sync_open_or_create(segment, &kind, spec, participants, &handle);
 	if (r >= 0)
 		*out_barrier = handle;
 	return r;

@@ -70,54 +70,7 @@ static int load_spec(const char *name, const zipc_event_options *options, struct
 	return r;
 }
 
-int zipc_event_create(zipc_segment *segment, const char *name, const zipc_event_options *options,
-		      zipc_event **out_event)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_create(segment, &kind, spec, 0, &handle);
-	if (r == 0)
-		*out_event = handle;
-	return r;
-}
-
-int zipc_event_open(zipc_segment *segment, const char *name, const zipc_event_options *options,
-		    zipc_event **out_event)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open(segment, &kind, spec, &handle);
-	if (r == 0)
-		*out_event = handle;
-	return r;
-}
-
-int zipc_event_open_or_create(zipc_segment *segment, const char *name,
-			      const zipc_event_options *options, zipc_event **out_event)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, spec, spec, 0, &handle);
-	if (r >= 0)
-		*out_event = handle;
-	return r;
-}
-
-void zipc_event_close(zipc_event *event)
-{
-	zi_sync_close(event);
-}
-
-int zipc_event_remove(zipc_segment *segment, const char *name)
-{
-	return zi_directory_remove(segment, name, ZIPC_TYPE_EVENT);
-}
+ZI_SYNC_LIFECYCLE(event)
 
 /* ---- operations ----------------------------------------------------------------------------- */
 

@@ -45,6 +45,7 @@ int zi_sync_open(zipc_segment *segment, const struct zi_sync_kind *kind, struct 
 {
 	struct zi_object *object;
 	spec.type = kind->type;
+	spec.capacity = 0; /* any: an existing one keeps its own */
 	int r = make(kind, &object);
 	if (r < 0)
 		return r;
@@ -62,11 +63,10 @@ int zi_sync_open(zipc_segment *segment, const struct zi_sync_kind *kind, struct 
 }
 
 int zi_sync_open_or_create(zipc_segment *segment, const struct zi_sync_kind *kind,
-			   struct zi_spec wanted, struct zi_spec spec, uint64_t argument,
-			   void **out_handle)
+			   struct zi_spec spec, uint64_t argument, void **out_handle)
 {
 	for (int i = 0; i < ZI_CREATE_MOST; i++) {
-		int r = zi_sync_open(segment, kind, wanted, out_handle);
+		int r = zi_sync_open(segment, kind, spec, out_handle);
 		if (r != -ENOENT)
 			return r;
 		r = zi_sync_create(segment, kind, spec, argument, out_handle);

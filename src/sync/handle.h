@@ -21,14 +21,13 @@ struct zi_sync_kind {
 int zi_sync_create(zipc_segment *segment, const struct zi_sync_kind *kind, struct zi_spec spec,
 		   uint64_t argument, void **out_handle);
 
-/* What is 0 in spec is not compared. */
+/* Flags of 0 are not compared, nor are sizes. */
 int zi_sync_open(zipc_segment *segment, const struct zi_sync_kind *kind, struct zi_spec spec,
 		 void **out_handle);
 
-/* 0 = opened with `wanted`, 1 = created with `spec`. */
+/* 0 = opened, 1 = created. */
 int zi_sync_open_or_create(zipc_segment *segment, const struct zi_sync_kind *kind,
-			   struct zi_spec wanted, struct zi_spec spec, uint64_t argument,
-			   void **out_handle);
+			   struct zi_spec spec, uint64_t argument, void **out_handle);
 
 /* NULL is allowed. */
 void zi_sync_close(void *handle);
@@ -44,5 +43,60 @@ static inline void *zi_sync_block(const struct zi_view *view, uint64_t size)
 
 /* For bind(): a block that is too small. */
 int zi_sync_too_small(const struct zi_view *view, const char *what);
+
+/*
+ * zipc_WHAT_create, _open, _open_or_create, _close and _remove of a kind whose create takes options and
+ * nothing else. Needs `kind`, and load_spec(), which fills a zi_spec from them.
+ */
+#define ZI_SYNC_LIFECYCLE(what)                                                                    \
+	int zipc_##what##_create(zipc_segment *segment, const char *name,                          \
+				 const zipc_##what##_options *options, zipc_##what **out_##what)   \
+	{                                                                                          \
+		struct zi_spec spec;                                                               \
+		void *handle;                                                                      \
+		int r = load_spec(name, options, &spec);                                           \
+		if (r == 0)                                                                        \
+			r = zi_sync_create(segment, &kind, spec, 0, &handle);                      \
+		if (r == 0)                                                                        \
+			*out_##what = handle;                                                      \
+		return r;                                                                          \
+	}                                                                                          \
+                                                                                                   \
+	int zipc_##what##_open(zipc_segment *segment, const char *name,                            \
+			       const zipc_##what##_options *options, zipc_##what **out_##what)     \
+	{                                                                                          \
+		struct zi_spec spec;                                                               \
+		void *handle;                                                                      \
+		int r = load_spec(name, options, &spec);                                           \
+		if (r == 0)                                                                        \
+			r = zi_sync_open(segment, &kind, spec, &handle);                           \
+		if (r == 0)                                                                        \
+			*out_##what = handle;                                                      \
+		return r;                                                                          \
+	}                                                                                          \
+                                                                                                   \
+	int zipc_##what##_open_or_create(zipc_segment *segment, const char *name,                  \
+					 const zipc_##what##_options *options,                     \
+					 zipc_##what **out_##what)                                 \
+	{                                                                                          \
+		struct zi_spec spec;                                                               \
+		void *handle;                                                                      \
+		int r = load_spec(name, options, &spec);                                           \
+		if (r == 0)                                                                        \
+			r = zi_sync_open_or_create(segment, &kind, spec, 0, &handle);              \
+		if (r >= 0)                                                                        \
+			*out_##what = handle;                                                      \
+		return r;                                                                          \
+	}                                                                                          \
+                                                                                                   \
+	void zipc_##what##_close(zipc_##what *what)                                                \
+	{                                                                                          \
+		zi_sync_close(what);                                                               \
+	}                                                                                          \
+                                                                                                   \
+	int zipc_##what##_remove(zipc_segment *segment, const char *name)                          \
+	{                                                                                          \
+		return zi_directory_remove(segment, name, kind.type);                              \
+	}
 
 #endif

@@ -114,14 +114,13 @@ int zipc_latch_open(zipc_segment *segment, const char *name, const zipc_latch_op
 int zipc_latch_open_or_create(zipc_segment *segment, const char *name, uint32_t count,
 			      const zipc_latch_options *options, zipc_latch **out_latch)
 {
-	struct zi_spec wanted, spec;
+	struct zi_spec spec;
 	void *handle;
-	int r = load_spec(name, options, &wanted);
-	spec = wanted;
+	int r = load_spec(name, options, &spec);
 	if (r == 0)
 		r = complete_spec(&spec, count);
 	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, wanted, spec, count, &handle);
+		r = zi_sync_open_or_create(segment, &kind, spec, count, &handle);
 	if (r >= 0)
 		*out_latch = handle;
 	return r;

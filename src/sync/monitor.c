@@ -98,54 +98,7 @@ static int load_spec(const char *name, const zipc_monitor_options *options, stru
 	return r;
 }
 
-int zipc_monitor_create(zipc_segment *segment, const char *name,
-			const zipc_monitor_options *options, zipc_monitor **out_monitor)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_create(segment, &kind, spec, 0, &handle);
-	if (r == 0)
-		*out_monitor = handle;
-	return r;
-}
-
-int zipc_monitor_open(zipc_segment *segment, const char *name, const zipc_monitor_options *options,
-		      zipc_monitor **out_monitor)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open(segment, &kind, spec, &handle);
-	if (r == 0)
-		*out_monitor = handle;
-	return r;
-}
-
-int zipc_monitor_open_or_create(zipc_segment *segment, const char *name,
-				const zipc_monitor_options *options, zipc_monitor **out_monitor)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, spec, spec, 0, &handle);
-	if (r >= 0)
-		*out_monitor = handle;
-	return r;
-}
-
-void zipc_monitor_close(zipc_monitor *monitor)
-{
-	zi_sync_close(monitor);
-}
-
-int zipc_monitor_remove(zipc_segment *segment, const char *name)
-{
-	return zi_directory_remove(segment, name, ZIPC_TYPE_MONITOR);
-}
+ZI_SYNC_LIFECYCLE(monitor)
 
 /* ---- entering and leaving ------------------------------------------------------------------- */
 

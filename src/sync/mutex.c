@@ -96,54 +96,7 @@ static int load_spec(const char *name, const zipc_mutex_options *options, struct
 	return r;
 }
 
-int zipc_mutex_create(zipc_segment *segment, const char *name, const zipc_mutex_options *options,
-		      zipc_mutex **out_mutex)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_create(segment, &kind, spec, 0, &handle);
-	if (r == 0)
-		*out_mutex = handle;
-	return r;
-}
-
-int zipc_mutex_open(zipc_segment *segment, const char *name, const zipc_mutex_options *options,
-		    zipc_mutex **out_mutex)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open(segment, &kind, spec, &handle);
-	if (r == 0)
-		*out_mutex = handle;
-	return r;
-}
-
-int zipc_mutex_open_or_create(zipc_segment *segment, const char *name,
-			      const zipc_mutex_options *options, zipc_mutex **out_mutex)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, spec, spec, 0, &handle);
-	if (r >= 0)
-		*out_mutex = handle;
-	return r;
-}
-
-void zipc_mutex_close(zipc_mutex *mutex)
-{
-	zi_sync_close(mutex);
-}
-
-int zipc_mutex_remove(zipc_segment *segment, const char *name)
-{
-	return zi_directory_remove(segment, name, ZIPC_TYPE_MUTEX);
-}
+ZI_SYNC_LIFECYCLE(mutex)
 
 /* ---- operations ----------------------------------------------------------------------------- */
 

@@ -127,54 +127,7 @@ static int load_spec(const char *name, const zipc_once_options *options, struct 
 	return r;
 }
 
-int zipc_once_create(zipc_segment *segment, const char *name, const zipc_once_options *options,
-		     zipc_once **out_once)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_create(segment, &kind, spec, 0, &handle);
-	if (r == 0)
-		*out_once = handle;
-	return r;
-}
-
-int zipc_once_open(zipc_segment *segment, const char *name, const zipc_once_options *options,
-		   zipc_once **out_once)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open(segment, &kind, spec, &handle);
-	if (r == 0)
-		*out_once = handle;
-	return r;
-}
-
-int zipc_once_open_or_create(zipc_segment *segment, const char *name,
-			     const zipc_once_options *options, zipc_once **out_once)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, spec, spec, 0, &handle);
-	if (r >= 0)
-		*out_once = handle;
-	return r;
-}
-
-void zipc_once_close(zipc_once *once)
-{
-	zi_sync_close(once);
-}
-
-int zipc_once_remove(zipc_segment *segment, const char *name)
-{
-	return zi_directory_remove(segment, name, ZIPC_TYPE_ONCE);
-}
+ZI_SYNC_LIFECYCLE(once)
 
 /* ---- operations ----------------------------------------------------------------------------- */
 

@@ -187,57 +187,7 @@ static int load_spec(const char *name, const zipc_rwlock_options *options, struc
 	return r;
 }
 
-int zipc_rwlock_create(zipc_segment *segment, const char *name, const zipc_rwlock_options *options,
-		       zipc_rwlock **out_rwlock)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	if (r == 0)
-		r = zi_sync_create(segment, &kind, spec, 0, &handle);
-	if (r == 0)
-		*out_rwlock = handle;
-	return r;
-}
-
-int zipc_rwlock_open(zipc_segment *segment, const char *name, const zipc_rwlock_options *options,
-		     zipc_rwlock **out_rwlock)
-{
-	struct zi_spec spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	spec.capacity = 0; /* any */
-	if (r == 0)
-		r = zi_sync_open(segment, &kind, spec, &handle);
-	if (r == 0)
-		*out_rwlock = handle;
-	return r;
-}
-
-int zipc_rwlock_open_or_create(zipc_segment *segment, const char *name,
-			       const zipc_rwlock_options *options, zipc_rwlock **out_rwlock)
-{
-	struct zi_spec wanted, spec;
-	void *handle;
-	int r = load_spec(name, options, &spec);
-	wanted = spec;
-	wanted.capacity = 0; /* any */
-	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, wanted, spec, 0, &handle);
-	if (r >= 0)
-		*out_rwlock = handle;
-	return r;
-}
-
-void zipc_rwlock_close(zipc_rwlock *rwlock)
-{
-	zi_sync_close(rwlock);
-}
-
-int zipc_rwlock_remove(zipc_segment *segment, const char *name)
-{
-	return zi_directory_remove(segment, name, ZIPC_TYPE_RWLOCK);
-}
+ZI_SYNC_LIFECYCLE(rwlock)
 
 /* ---- looking -------------------------------------------------------------------------------- */
 

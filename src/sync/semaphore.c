@@ -224,14 +224,13 @@ int zipc_semaphore_open_or_create(zipc_segment *segment, const char *name, uint3
 				  uint32_t maximum, const zipc_semaphore_options *options,
 				  zipc_semaphore **out_semaphore)
 {
-	struct zi_spec wanted, spec;
+	struct zi_spec spec;
 	void *handle;
-	int r = load_spec(name, options, &wanted);
-	spec = wanted;
+	int r = load_spec(name, options, &spec);
 	if (r == 0)
 		r = complete_spec(&spec, initial, maximum);
 	if (r == 0)
-		r = zi_sync_open_or_create(segment, &kind, wanted, spec, initial, &handle);
+		r = zi_sync_open_or_create(segment, &kind, spec, initial, &handle);
 	if (r >= 0)
 		*out_semaphore = handle;
 	return r;
